@@ -5,3 +5,4 @@ pub mod archive;
 pub mod clock;
 pub mod durable;
 pub mod model;
+pub mod simulate;
