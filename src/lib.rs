@@ -4,5 +4,6 @@
 pub mod archive;
 pub mod clock;
 pub mod durable;
+pub mod ledger;
 pub mod model;
 pub mod simulate;
