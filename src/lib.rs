@@ -1,6 +1,7 @@
 //! difusor receives the results site that an electoral institute pushes, proves it
 //! whole, publishes it atomically and serves it over HTTPS.
 
+pub mod access;
 pub mod archive;
 pub mod clock;
 pub mod durable;
