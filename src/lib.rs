@@ -5,6 +5,7 @@ pub mod access;
 pub mod archive;
 pub mod clock;
 pub mod durable;
+pub mod history;
 pub mod ledger;
 pub mod model;
 pub mod simulate;
