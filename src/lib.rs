@@ -4,6 +4,7 @@
 pub mod access;
 pub mod archive;
 pub mod clock;
+pub mod drop;
 pub mod durable;
 pub mod history;
 pub mod ledger;
