@@ -9,4 +9,5 @@ pub mod durable;
 pub mod history;
 pub mod ledger;
 pub mod model;
+pub mod package;
 pub mod simulate;
