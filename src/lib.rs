@@ -10,4 +10,5 @@ pub mod history;
 pub mod ledger;
 pub mod model;
 pub mod package;
+pub mod release;
 pub mod simulate;
