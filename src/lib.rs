@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod archive;
+pub mod audit;
 pub mod clock;
 pub mod drop;
 pub mod durable;
