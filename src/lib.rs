@@ -13,3 +13,5 @@ pub mod model;
 pub mod package;
 pub mod release;
 pub mod simulate;
+pub mod site;
+pub mod web;

@@ -1,0 +1,136 @@
+//! The answer for one file: conditions, representation, parts.
+
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VARY,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+
+use super::body::Body;
+use super::condition::{self, Condition};
+use super::headers::{Composer, put};
+use super::negotiate::Accepted;
+use super::range::{Part, Ranges, ranges};
+use crate::model::Cut;
+use crate::site::{Coding, Content, Entry, Stored};
+
+/// How a file was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By its own path.
+    Direct,
+    /// In place of a path that is no file, because HTML was asked for.
+    Fallback,
+}
+
+/// What is asked of a file.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    pub(super) method: &'a Method,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) way: Way,
+    pub(super) cut: Option<Cut>,
+}
+
+/// Answers with a file.
+pub(super) fn answer(composer: &Composer, entry: &Entry, asked: &Asked<'_>) -> Response<Body> {
+    let coding = select(entry, asked.headers);
+    let mut head = entry.head(coding, || composer.file(entry, coding, asked.cut)).clone();
+    if asked.way == Way::Fallback {
+        // The same path is a 404 to whoever does not ask for HTML.
+        head.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    }
+    let tag = Composer::tag(entry, coding);
+    match condition::evaluate(asked.headers, &tag, entry.last_modified) {
+        Condition::Met => {}
+        Condition::NotModified => return not_modified(head),
+        Condition::Failed => {
+            // What failed is the request, not the file: nobody may keep this answer for it.
+            head.clear();
+            head.extend(composer.common());
+            head.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            return respond(StatusCode::PRECONDITION_FAILED, head, Body::empty());
+        }
+    }
+    if asked.method == Method::HEAD {
+        return respond(StatusCode::OK, head, Body::empty());
+    }
+    let stored = representation(&entry.content, coding);
+    let size = entry.content.variant(coding).map_or(entry.content.size, |v| v.len() as u64);
+    let wanted = if condition::range_holds(asked.headers, &tag, entry.last_modified) {
+        ranges(asked.headers, size)
+    } else {
+        Ranges::Whole
+    };
+    match wanted {
+        Ranges::Whole => respond(StatusCode::OK, head, Body::part(&stored, Part { start: 0, len: size })),
+        Ranges::One(part) => {
+            put(&mut head, CONTENT_RANGE, &part.content_range(size));
+            head.insert(CONTENT_LENGTH, part.len.into());
+            respond(StatusCode::PARTIAL_CONTENT, head, Body::part(&stored, part))
+        }
+        Ranges::Many(parts) => many(head, &stored, size, &parts),
+        Ranges::Unsatisfiable => {
+            put(&mut head, CONTENT_RANGE, &format!("bytes */{size}"));
+            head.remove(CONTENT_TYPE);
+            head.remove(CONTENT_ENCODING);
+            head.insert(CONTENT_LENGTH, 0.into());
+            respond(StatusCode::RANGE_NOT_SATISFIABLE, head, Body::empty())
+        }
+    }
+}
+
+/// The representation to answer with: one that the reader says it holds, else the best that
+/// there is.
+fn select(entry: &Entry, headers: &HeaderMap) -> Coding {
+    let accepted = Accepted::of(headers);
+    let mut best = None;
+    for coding in accepted.iter().filter(|c| Composer::is_available(entry, *c)) {
+        if condition::names(headers, &Composer::tag(entry, coding)) {
+            return coding;
+        }
+        best.get_or_insert(coding);
+    }
+    best.unwrap_or(Coding::Identity)
+}
+
+fn representation(content: &Content, coding: Coding) -> Stored {
+    content.variant(coding).map_or_else(|| content.stored.clone(), |bytes| Stored::Memory(bytes.clone()))
+}
+
+/// RFC 9110 §15.4.5: what the reader needs to keep its copy, and nothing about a body.
+fn not_modified(mut head: HeaderMap) -> Response<Body> {
+    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES] {
+        head.remove(name);
+    }
+    respond(StatusCode::NOT_MODIFIED, head, Body::empty())
+}
+
+/// Several parts in one answer (RFC 9110 §14.6), if that is less than the whole.
+fn many(mut head: HeaderMap, stored: &Stored, size: u64, parts: &[Part]) -> Response<Body> {
+    let kind =
+        head.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("application/octet-stream").to_owned();
+    let mut body = Body::empty();
+    for part in parts {
+        let range = part.content_range(size);
+        body = body
+            .and(format!("\r\n--{BOUNDARY}\r\nContent-Type: {kind}\r\nContent-Range: {range}\r\n\r\n"))
+            .and_part(stored, *part);
+    }
+    body = body.and(format!("\r\n--{BOUNDARY}--\r\n"));
+    if body.len() >= size {
+        return respond(StatusCode::OK, head, Body::part(stored, Part { start: 0, len: size }));
+    }
+    put(&mut head, CONTENT_TYPE, &format!("multipart/byteranges; boundary={BOUNDARY}"));
+    head.insert(CONTENT_LENGTH, body.len().into());
+    respond(StatusCode::PARTIAL_CONTENT, head, body)
+}
+
+pub(super) fn respond(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// Fixed, as the parts say their own length: a file that held this line could not end a part.
+const BOUNDARY: &str = "prep-parte-5f1d0c9a7b3e42c8";

@@ -1,0 +1,147 @@
+//! The header blocks of files, composed once per representation and snapshot.
+
+use std::fmt::Write as _;
+
+use http::header::{
+    ACCEPT_RANGES, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::condition::http_date;
+use super::config::{CacheProfile, Cors, Disguised, WebConfig};
+use crate::model::Cut;
+use crate::site::{Coding, Entry, Freshness};
+
+/// The cut that an answer belongs to (T-21).
+pub(super) const X_PREP_CORTE: HeaderName = HeaderName::from_static("x-prep-corte");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// What every answer carries, and what a file's representation does.
+#[derive(Debug)]
+pub(super) struct Composer {
+    common: HeaderMap,
+    cache: CacheProfile,
+    cors: Cors,
+    disguised: Disguised,
+}
+
+impl Composer {
+    pub(super) fn new(config: &WebConfig) -> Self {
+        Self { common: common(config), cache: config.cache, cors: config.cors, disguised: config.disguised }
+    }
+
+    /// The headers of any answer.
+    pub(super) fn common(&self) -> HeaderMap {
+        self.common.clone()
+    }
+
+    /// The codings that an entry can be sent in: one that is compressed under another name is
+    /// sent as it is.
+    pub(super) fn is_available(entry: &Entry, coding: Coding) -> bool {
+        match coding {
+            Coding::Identity => true,
+            coding => !entry.is_gzip_in_disguise() && entry.content.variant(coding).is_some(),
+        }
+    }
+
+    /// The strong tag of a representation, with its quotes: 128 bits of the content's hash.
+    pub(super) fn tag(entry: &Entry, coding: Coding) -> String {
+        let mut tag = String::with_capacity(42);
+        tag.push('"');
+        for byte in entry.content.sha256.as_bytes().iter().take(16) {
+            // Writing to a string cannot fail.
+            let _ = write!(tag, "{byte:02x}");
+        }
+        tag.push_str(coding.tag_suffix());
+        tag.push('"');
+        tag
+    }
+
+    /// The whole header block of a representation.
+    pub(super) fn file(&self, entry: &Entry, coding: Coding, cut: Option<Cut>) -> HeaderMap {
+        let mut headers = self.common();
+        let size = entry.content.variant(coding).map_or(entry.content.size, |v| v.len() as u64);
+        headers.insert(CONTENT_TYPE, self.content_type(entry));
+        headers.insert(CONTENT_LENGTH, size.into());
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.cache_control(entry.freshness)));
+        put(&mut headers, ETAG, &Self::tag(entry, coding));
+        if let Some(seconds) = entry.last_modified {
+            put(&mut headers, LAST_MODIFIED, &http_date(seconds));
+        }
+        if entry.is_gzip_in_disguise() {
+            if self.disguised == Disguised::Encoded {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+        } else if entry.media.is_compressible() {
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+            if coding != Coding::Identity {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
+            }
+        }
+        if let Some(cut) = cut {
+            put(&mut headers, X_PREP_CORTE, &cut.to_string());
+        }
+        if self.cors == Cors::Any && entry.media.is_data() {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        }
+        headers
+    }
+
+    fn content_type(&self, entry: &Entry) -> HeaderValue {
+        if entry.is_gzip_in_disguise() && self.disguised == Disguised::Octets {
+            return HeaderValue::from_static("application/gzip");
+        }
+        // The charset is named where it is known: a Latin-1 file of an institute is left to what
+        // the reader makes of it rather than declared to be what it is not.
+        let named = entry.media.has_charset() && (entry.content.is_utf8 || entry.is_gzip_in_disguise());
+        let charset = if named { "; charset=utf-8" } else { "" };
+        HeaderValue::try_from(format!("{}{charset}", entry.media.essence))
+            .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
+    }
+
+    fn cache_control(&self, freshness: Freshness) -> &'static str {
+        match (freshness, self.cache) {
+            (Freshness::Hashed, _) => "public, max-age=31536000, immutable",
+            (Freshness::Stamped, _) => "public, max-age=86400, immutable",
+            (Freshness::Live, CacheProfile::Direct) => "no-cache",
+            // Ten seconds at the reader and thirty at the edge: 40 s in all, of Durango's 60.
+            (Freshness::Live, CacheProfile::Cdn) => {
+                "public, max-age=10, s-maxage=15, stale-while-revalidate=15, stale-if-error=60"
+            }
+            (Freshness::Live, CacheProfile::CdnPurged) => {
+                "public, max-age=10, s-maxage=900, stale-while-revalidate=15, stale-if-error=900"
+            }
+        }
+    }
+}
+
+fn common(config: &WebConfig) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin"));
+    headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    if let Some(age) = config.hsts.filter(|age| !age.is_zero()) {
+        put(&mut headers, STRICT_TRANSPORT_SECURITY, &format!("max-age={}", age.as_secs()));
+    }
+    if let Some(framing) = framing(&config.frame_ancestors) {
+        put(&mut headers, CONTENT_SECURITY_POLICY, &framing);
+    }
+    headers
+}
+
+/// Who may frame us, if not everybody. Nothing else is ever restricted: the contents are
+/// the institute's.
+pub(super) fn framing(ancestors: &[String]) -> Option<String> {
+    (!ancestors.is_empty()).then(|| format!("frame-ancestors 'self' {}", ancestors.join(" ")))
+}
+
+/// Sets a header; a value that cannot be one leaves it out.
+pub(super) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    match HeaderValue::try_from(value) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => tracing::warn!(%name, "a header cannot carry its value"),
+    }
+}

@@ -1,0 +1,86 @@
+//! The accept loop. Nothing that a peer or the kernel does ends it.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use rustix::process::{Resource, getrlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio_util::task::TaskTracker;
+
+use super::connection::{Door, Shared, serve};
+
+/// A listening socket and where it is.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: tokio::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    pub(super) fn new(socket: TcpListener) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket: tokio::net::TcpListener::from_std(socket)?, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes connections until the stop.
+    pub(super) async fn run(self, door: Door, shared: Shared, connections: TaskTracker) {
+        while let Some(accepted) = shared.stop.run_until_cancelled(self.socket.accept()).await {
+            match accepted {
+                Ok((stream, peer)) => {
+                    // Turned away by closing: under attack even a sentence would be work.
+                    if let Some(permit) = shared.admission.admit(peer.ip()) {
+                        connections.spawn(serve(stream, door.clone(), shared.clone(), permit));
+                    }
+                }
+                Err(error) if is_of_one_peer(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, address = %self.address, "no connection can be taken; waiting");
+                    shared.stop.run_until_cancelled(tokio::time::sleep(BACK_OFF)).await;
+                }
+            }
+        }
+    }
+}
+
+/// A new listening socket. An IPv6 wildcard takes IPv4 too.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("{address}: {e}"));
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    open().map_err(named)
+}
+
+/// The configured number of connections, or what the descriptors allow when some are kept for the
+/// other doors and for files.
+pub(super) fn connections_max(configured: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.and_then(|n| usize::try_from(n).ok());
+    let allowed = limit.map_or(usize::MAX, |n| n.saturating_sub(DESCRIPTORS_KEPT).max(1));
+    if allowed < configured {
+        tracing::warn!(configured, allowed, "the limit of open files allows fewer connections");
+    }
+    configured.min(allowed)
+}
+
+/// A connection that was gone before we took it.
+fn is_of_one_peer(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
+/// Connections that wait in the kernel while we are busy; it caps this by itself.
+const BACKLOG: i32 = 4096;
+/// Descriptors that readers never get: the SSH door, the ledger, a package in the making.
+const DESCRIPTORS_KEPT: usize = 64;
+/// Pause when descriptors or memory have run out: some connection ends meanwhile.
+const BACK_OFF: Duration = Duration::from_millis(50);
