@@ -14,4 +14,5 @@ pub mod package;
 pub mod release;
 pub mod simulate;
 pub mod site;
+pub mod ssh;
 pub mod web;

@@ -1,0 +1,403 @@
+//! Every bound of the door, and the turnstile that keeps the counts.
+//!
+//! Only trusted addresses come this far, so the bounds protect the institute from its
+//! own runaway scripts and from whoever sits behind the same address. A connection that
+//! stays silent gives way to a newcomer: a push gets through while hundreds of dead
+//! connections hang on the same address.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The bounds of a door. The defaults are those of the threat model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections that have not proved a key yet, in all.
+    pub unauthenticated_max: usize,
+    /// … and from one source (an IPv4 address, or an IPv6 /64).
+    pub unauthenticated_per_source_max: usize,
+    /// Sessions in all.
+    pub sessions_max: usize,
+    /// Sessions from one source.
+    pub sessions_per_source_max: usize,
+    /// Channels open at once in one session.
+    pub channels_per_session_max: usize,
+    /// New connections a second from one source, in the long run. A script that runs one scp a
+    /// file makes about 27, and only trusted addresses get this far.
+    pub connections_per_second: u32,
+    /// … and at once.
+    pub connections_burst: u32,
+    /// From accept to the first program, authentication included.
+    pub grace: Duration,
+    /// Without a byte of channel data while it is the client's turn.
+    pub idle: Duration,
+    /// For a client to take what a program writes.
+    pub write_timeout: Duration,
+    /// Between signs of life that we ask for.
+    pub keepalive: Duration,
+    /// For running programs when the service stops.
+    pub drain: Duration,
+    /// Bytes a client may send ahead of the program, per channel. 8 MiB doubles the
+    /// OpenSSH client's CPU time, 2 MiB costs a third of the speed at 40 ms.
+    pub window_bytes: u32,
+    /// Length of an exec request.
+    pub command_bytes_max: usize,
+    /// Between two reports of refusals.
+    pub refusals_every: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            unauthenticated_max: 64,
+            unauthenticated_per_source_max: 4,
+            sessions_max: 64,
+            sessions_per_source_max: 8,
+            channels_per_session_max: 8,
+            connections_per_second: 50,
+            connections_burst: 100,
+            grace: Duration::from_secs(20),
+            idle: Duration::from_secs(600),
+            write_timeout: Duration::from_secs(60),
+            keepalive: Duration::from_secs(15),
+            drain: Duration::from_secs(30),
+            window_bytes: 4 * 1024 * 1024,
+            command_bytes_max: 64 * 1024,
+            refusals_every: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Counts who is in, who knocks and who waits to knock.
+#[derive(Debug)]
+pub(super) struct Turnstile {
+    limits: Limits,
+    state: Mutex<State>,
+    moved: Notify,
+}
+
+/// Why the turnstile did not turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shut {
+    /// Too many new connections from this source.
+    Rate,
+    /// Too many sessions.
+    Full,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: u64,
+    visits: HashMap<u64, Visit>,
+    buckets: HashMap<IpAddr, Bucket>,
+}
+
+#[derive(Debug)]
+struct Visit {
+    source: IpAddr,
+    since: Instant,
+    phase: Phase,
+    /// Whether it has said anything yet.
+    heard: Arc<AtomicBool>,
+    /// Ends it.
+    cut: CancellationToken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// For a place among those who knock.
+    Waiting,
+    /// Not authenticated.
+    Knocking,
+    Seated,
+    /// Gave way; its connection is closing.
+    Displaced,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    at: Instant,
+}
+
+impl Turnstile {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self { limits, state: Mutex::default(), moved: Notify::new() })
+    }
+
+    /// A new connection. It may speak after [`Place::admitted`].
+    pub(super) fn arrive(
+        self: &Arc<Self>,
+        addr: IpAddr,
+        heard: Arc<AtomicBool>,
+        cut: CancellationToken,
+        now: Instant,
+    ) -> Result<Place, Shut> {
+        let source = source(addr);
+        let mut state = self.state();
+        if !state.take_token(source, &self.limits, now) {
+            return Err(Shut::Rate);
+        }
+        if state.is_full(source, &self.limits) {
+            return Err(Shut::Full);
+        }
+        state.make_waiting_room(source);
+        let id = state.next;
+        state.next += 1;
+        state.visits.insert(id, Visit { source, since: now, phase: Phase::Waiting, heard, cut });
+        Ok(Place { turnstile: self.clone(), id })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection's place; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    turnstile: Arc<Turnstile>,
+    id: u64,
+}
+
+impl Place {
+    /// Returns when it is this connection's turn to speak.
+    pub(super) async fn admitted(&self) {
+        loop {
+            let moved = self.turnstile.moved.notified();
+            if self.settle(Instant::now()) {
+                return;
+            }
+            // Somebody may have become old enough to give way.
+            let _ = tokio::time::timeout(RETRY, moved).await;
+        }
+    }
+
+    /// The peer has proved its key.
+    pub(super) fn seat(&self) -> Result<(), Shut> {
+        let mut state = self.turnstile.state();
+        let Some(source) = state.visits.get(&self.id).map(|visit| visit.source) else {
+            return Err(Shut::Full);
+        };
+        if state.is_full(source, &self.turnstile.limits) {
+            return Err(Shut::Full);
+        }
+        if let Some(visit) = state.visits.get_mut(&self.id) {
+            visit.phase = Phase::Seated;
+        }
+        drop(state);
+        self.turnstile.moved.notify_waiters();
+        Ok(())
+    }
+
+    /// Lets in whoever may come in; whether this one is among them.
+    fn settle(&self, now: Instant) -> bool {
+        let mut state = self.turnstile.state();
+        if state.settle(&self.turnstile.limits, now) {
+            self.turnstile.moved.notify_waiters();
+        }
+        state.visits.get(&self.id).is_some_and(|visit| visit.phase == Phase::Knocking)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.turnstile.state().visits.remove(&self.id);
+        self.turnstile.moved.notify_waiters();
+    }
+}
+
+impl State {
+    fn count(&self, phase: Phase, source: Option<IpAddr>) -> usize {
+        let counts = |visit: &&Visit| visit.phase == phase && source.is_none_or(|s| s == visit.source);
+        self.visits.values().filter(counts).count()
+    }
+
+    fn is_full(&self, source: IpAddr, limits: &Limits) -> bool {
+        self.count(Phase::Seated, Some(source)) >= limits.sessions_per_source_max
+            || self.count(Phase::Seated, None) >= limits.sessions_max
+    }
+
+    /// A token bucket per source. Full buckets are forgotten: they say nothing.
+    fn take_token(&mut self, source: IpAddr, limits: &Limits, now: Instant) -> bool {
+        let (rate, burst) = (f64::from(limits.connections_per_second), f64::from(limits.connections_burst));
+        let level =
+            |bucket: &Bucket| (bucket.tokens + now.duration_since(bucket.at).as_secs_f64() * rate).min(burst);
+        if self.buckets.len() >= BUCKETS_MAX {
+            self.buckets.retain(|_, bucket| level(bucket) < burst);
+        }
+        if self.buckets.len() >= BUCKETS_MAX && !self.buckets.contains_key(&source) {
+            return false;
+        }
+        let bucket = self.buckets.entry(source).or_insert(Bucket { tokens: burst, at: now });
+        bucket.tokens = level(bucket);
+        bucket.at = now;
+        let has_one = bucket.tokens >= 1.0;
+        bucket.tokens -= if has_one { 1.0 } else { 0.0 };
+        has_one
+    }
+
+    /// If too many wait, the one that waited longest goes: the newcomer is as likely to
+    /// be the push as any of them, and it is the one whose sender still looks on.
+    fn make_waiting_room(&mut self, source: IpAddr) {
+        for (bound, source) in [(WAITING_PER_SOURCE_MAX, Some(source)), (WAITING_MAX, None)] {
+            if self.count(Phase::Waiting, source) >= bound {
+                self.displace(source, |visit| visit.phase == Phase::Waiting);
+            }
+        }
+    }
+
+    /// Youngest first, for the same reason. Returns whether anybody came in.
+    fn settle(&mut self, limits: &Limits, now: Instant) -> bool {
+        let mut waiting: Vec<_> = self.visits.iter().filter(|(_, v)| v.phase == Phase::Waiting).collect();
+        waiting.sort_by_key(|(_, visit)| std::cmp::Reverse(visit.since));
+        let waiting: Vec<_> = waiting.into_iter().map(|(id, visit)| (*id, visit.source)).collect();
+        let mut came_in = false;
+        for (id, source) in waiting {
+            let here = self.count(Phase::Knocking, Some(source)) < limits.unauthenticated_per_source_max
+                || self.displace(Some(source), |visit| visit.gives_way(now));
+            let room = here
+                && (self.count(Phase::Knocking, None) < limits.unauthenticated_max
+                    || self.displace(None, |visit| visit.gives_way(now)));
+            if let (true, Some(visit)) = (room, self.visits.get_mut(&id)) {
+                visit.phase = Phase::Knocking;
+                visit.since = now;
+                came_in = true;
+            }
+        }
+        came_in
+    }
+
+    /// Ends the oldest visit of `source` (or of all) that `may` go.
+    fn displace(&mut self, source: Option<IpAddr>, may: impl Fn(&Visit) -> bool) -> bool {
+        let fits = |visit: &&mut Visit| source.is_none_or(|s| s == visit.source) && may(visit);
+        let Some(oldest) = self.visits.values_mut().filter(fits).min_by_key(|visit| visit.since) else {
+            return false;
+        };
+        oldest.phase = Phase::Displaced;
+        oldest.cut.cancel();
+        true
+    }
+}
+
+impl Visit {
+    /// Clients speak within a round trip; one that does not, or cannot finish, gives way.
+    fn gives_way(&self, now: Instant) -> bool {
+        let patience = if self.heard.load(Ordering::Relaxed) { PATIENCE } else { PATIENCE_SILENT };
+        self.phase == Phase::Knocking && now.duration_since(self.since) >= patience
+    }
+}
+
+/// What counts as one source: whoever has an IPv6 address has a /64 of them.
+fn source(addr: IpAddr) -> IpAddr {
+    match addr.to_canonical() {
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+        v4 => v4,
+    }
+}
+
+/// A connection that has not sent its banner by now is dead or hostile (when others wait).
+const PATIENCE_SILENT: Duration = Duration::from_millis(300);
+/// Time to type a passphrase (when others wait).
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often those who wait look again.
+const RETRY: Duration = Duration::from_millis(100);
+/// A parallel client opens eight connections at once; twice that may wait.
+const WAITING_PER_SOURCE_MAX: usize = 16;
+/// A waiting connection costs a socket and nothing else.
+const WAITING_MAX: usize = 128;
+/// Trusted sources that connected within the last seconds.
+const BUCKETS_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Peer {
+        place: Place,
+        heard: Arc<AtomicBool>,
+        cut: CancellationToken,
+    }
+
+    impl Peer {
+        fn arrive(turnstile: &Arc<Turnstile>, addr: &str, now: Instant) -> Result<Self, Shut> {
+            let (heard, cut) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+            let place = turnstile.arrive(addr.parse().unwrap(), heard.clone(), cut.clone(), now)?;
+            Ok(Self { place, heard, cut })
+        }
+    }
+
+    fn turnstile() -> Arc<Turnstile> {
+        Turnstile::new(Limits { connections_burst: 1000, ..Limits::default() })
+    }
+
+    fn later(ms: u64, from: Instant) -> Instant {
+        from + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn the_silent_give_way_to_a_newcomer_and_the_busy_do_not() {
+        let (t, now) = (turnstile(), Instant::now());
+        let peers: Vec<_> = (0..4).map(|_| Peer::arrive(&t, "10.0.0.1", now).unwrap()).collect();
+        assert!(peers.iter().all(|p| p.place.settle(now)));
+        for busy in &peers[1..] {
+            busy.heard.store(true, Ordering::Relaxed);
+        }
+        let new = Peer::arrive(&t, "10.0.0.1", later(100, now)).unwrap();
+        assert!(!new.place.settle(later(100, now)), "everybody gets a moment");
+        assert!(new.place.settle(later(300, now)));
+        assert!(peers[0].cut.is_cancelled() && !peers[1].cut.is_cancelled());
+        let other = Peer::arrive(&t, "10.0.0.2", later(300, now)).unwrap();
+        assert!(other.place.settle(later(300, now)), "another source has places of its own");
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let (t, now) = (turnstile(), Instant::now());
+        let peers: Vec<_> = (0..5).map(|_| Peer::arrive(&t, "10.0.0.1", now).unwrap()).collect();
+        let (inside, waiting): (Vec<_>, Vec<_>) = peers.into_iter().partition(|p| p.place.settle(now));
+        assert_eq!((inside.len(), waiting.len()), (4, 1));
+        drop(inside);
+        assert!(waiting[0].place.settle(now));
+    }
+
+    #[test]
+    fn sessions_of_one_source_are_bounded() {
+        let (t, now) = (turnstile(), Instant::now());
+        let seat = |addr| {
+            let peer = Peer::arrive(&t, addr, now)?;
+            assert!(peer.place.settle(now));
+            peer.place.seat().map(|()| peer)
+        };
+        let seated: Vec<_> = (0..8).map(|_| seat("10.0.0.1").unwrap()).collect();
+        assert_eq!(seat("10.0.0.1").map(|_| ()), Err(Shut::Full));
+        assert!(seat("10.0.0.2").is_ok());
+        drop(seated);
+        assert!(seat("10.0.0.1").is_ok());
+    }
+
+    #[test]
+    fn a_source_that_connects_too_fast_is_held_back() {
+        let limits = Limits { connections_per_second: 10, connections_burst: 20, ..Limits::default() };
+        let (t, now) = (Turnstile::new(limits), Instant::now());
+        let arrive = |ms, addr| Peer::arrive(&t, addr, later(ms, now)).map(|_| ());
+        assert!((0..20).all(|_| arrive(0, "2001:db8::1").is_ok()));
+        assert_eq!(arrive(0, "2001:db8::2"), Err(Shut::Rate), "a /64 is one source");
+        assert!(arrive(0, "2001:db8:1::1").is_ok());
+        assert!(arrive(100, "2001:db8::1").is_ok());
+        assert_eq!(arrive(100, "2001:db8::1"), Err(Shut::Rate));
+    }
+
+    #[test]
+    fn of_too_many_who_wait_the_oldest_goes() {
+        let (t, now) = (turnstile(), Instant::now());
+        let peers: Vec<_> = (0..30).map(|i| Peer::arrive(&t, "10.0.0.1", later(i, now)).unwrap()).collect();
+        assert_eq!(peers.iter().filter(|p| p.cut.is_cancelled()).count(), 14);
+        assert!(peers[29].place.settle(later(30, now)) && !peers[25].place.settle(later(30, now)));
+    }
+}
