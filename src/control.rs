@@ -1,0 +1,203 @@
+//! The service's ear for the operator: one JSON line in, one JSON line out, over a unix
+//! socket that only the instance's own user can open.
+//!
+//! Owns `var/run/control.sock`. The publisher answers; the command line asks. Imports the
+//! model only: requests and answers are values.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::model::{Code, Cut, Digest, Receipt, ReleaseId};
+
+/// A request is a path and a reason; nobody needs more.
+const REQUEST_BYTES_MAX: u64 = 64 << 10;
+/// Time for the whole exchange of a manual publication of the largest package.
+const ANSWER_WAIT: Duration = Duration::from_secs(600);
+
+/// What an operator asks of the running service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Request {
+    /// What is live, staged, and came last.
+    Status,
+    /// Publish a file of this machine by hand.
+    Publish {
+        /// Absolute path.
+        file: PathBuf,
+        /// Name of the operator.
+        operator: String,
+        /// Why, for the ledger.
+        reason: String,
+    },
+    /// Show an earlier release again.
+    Rollback {
+        /// Which; `None` is the one before the live one.
+        release: Option<ReleaseId>,
+        /// Name of the operator.
+        operator: String,
+        /// Why, for the ledger.
+        reason: String,
+    },
+}
+
+/// The service's answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// Done; the sentence says what.
+    Done {
+        /// In the language of the instance.
+        message: String,
+    },
+    /// Not done, and why.
+    Refused {
+        /// In the language of the instance.
+        message: String,
+        /// The reason, where a rule refused it.
+        code: Option<Code>,
+    },
+}
+
+/// The state of an instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Whether the service answered, or the files on disk did.
+    pub running: bool,
+    /// When it started.
+    pub started: Option<Timestamp>,
+    /// What readers see.
+    pub live: Option<Shown>,
+    /// Newest verified cut that waits for its window.
+    pub staged: Option<Shown>,
+    /// Whether the waiting page is up.
+    pub waiting: bool,
+    /// Hour of the next opening or closing.
+    pub next_change: Option<Timestamp>,
+    /// The last receptions, newest first.
+    pub receptions: Vec<Reception>,
+}
+
+/// A release as `status` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Its id.
+    pub release: ReleaseId,
+    /// Its cut.
+    pub cut: Option<Cut>,
+    /// SHA-256 of its package.
+    pub package: Option<Digest>,
+    /// When it became live or was staged.
+    pub since: Option<Timestamp>,
+    /// Files in it.
+    pub files: usize,
+}
+
+/// One reception and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reception {
+    /// The facts of the transfer.
+    pub receipt: Receipt,
+    /// The verdict, as its sender read it; `None` while it is being verified.
+    pub verdict: Option<String>,
+    /// The code of a refusal.
+    pub code: Option<Code>,
+}
+
+/// A request with its way back.
+pub type Asked = (Request, oneshot::Sender<Answer>);
+
+/// Opens the socket (mode 0600) and hands every request on until the receiver is gone.
+pub async fn listen(path: PathBuf, to: mpsc::Sender<Asked>) -> io::Result<()> {
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => _ = tokio::spawn(answer(stream, to.clone())),
+            Err(e) => {
+                tracing::warn!(error = %e, "control socket cannot accept");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: tokio::net::UnixStream, to: mpsc::Sender<Asked>) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    tokio::io::BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let reply = match serde_json::from_str(&line) {
+        Ok(request) => {
+            let (back, reply) = oneshot::channel();
+            let sent = to.send((request, back)).await.is_ok();
+            reply.await.ok().filter(|_| sent)
+        }
+        Err(e) => Some(Answer::Refused { message: e.to_string(), code: None }),
+    };
+    let stopping = || Answer::Refused { message: "el servicio se está deteniendo".to_owned(), code: None };
+    let mut text = serde_json::to_vec(&reply.unwrap_or_else(stopping))?;
+    text.push(b'\n');
+    write.write_all(&text).await
+}
+
+/// Asks the running service; `None` if none is running.
+pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
+    let mut stream = match UnixStream::connect(path) {
+        Ok(stream) => stream,
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
+        Err(e) => return Err(e),
+    };
+    stream.set_read_timeout(Some(ANSWER_WAIT))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut reply = String::new();
+    io::BufReader::new(stream).read_line(&mut reply)?;
+    Ok(Some(serde_json::from_str(&reply)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_comes_back_answered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        assert_eq!(ask(&path, &Request::Status).unwrap(), None);
+        let (to, mut from) = mpsc::channel::<Asked>(1);
+        let server = tokio::spawn(listen(path.clone(), to));
+        tokio::spawn(async move {
+            while let Some((request, back)) = from.recv().await {
+                assert_eq!(request, Request::Status);
+                back.send(Answer::Status(Box::default())).unwrap();
+            }
+        });
+        let answer = tokio::task::spawn_blocking(move || {
+            loop {
+                if let Some(answer) = ask(&path, &Request::Status).unwrap() {
+                    return answer;
+                }
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(answer.await.unwrap(), Answer::Status(Box::default()));
+        server.abort();
+    }
+}

@@ -1,0 +1,189 @@
+//! What an operator may ask of the publisher, and what it finds at its start.
+
+use std::io;
+
+use tokio::sync::oneshot;
+
+use super::{Publisher, is_waiting, store_failed};
+use crate::control::{Answer, Shown, Status};
+use crate::drop::{Arrival, Payload};
+use crate::history::{Decision, Kept, Record};
+use crate::ledger::{self, Entry, Kind};
+use crate::model::{Receipt, ReleaseId, Sender, Via};
+use crate::release::Release;
+
+/// Suffix of pushed trees in the history.
+const TREE: &str = "tree";
+
+/// What an operator asks of the publisher itself. A publication by hand is no order: it is
+/// an arrival like any other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// What is live, staged, and came last.
+    Status,
+    /// Show an earlier release again.
+    Rollback {
+        /// Which; `None` is the one before the live one.
+        release: Option<ReleaseId>,
+        /// Name of the operator.
+        operator: String,
+        /// Why, for the ledger.
+        reason: String,
+    },
+}
+
+/// An order with its way back.
+pub type Ordered = (Order, oneshot::Sender<Answer>);
+
+impl Publisher {
+    /// Answers an operator.
+    pub fn answer(&mut self, order: Order) -> Answer {
+        match order {
+            Order::Status => Answer::Status(Box::new(self.status())),
+            Order::Rollback { release, operator, reason } => self.roll_back(release, &operator, &reason),
+        }
+    }
+
+    /// What is live, staged, and came last.
+    pub fn status(&self) -> Status {
+        let live = self.live.as_ref();
+        Status {
+            running: true,
+            started: Some(self.started),
+            live: live.filter(|r| !is_waiting(r)).map(shown),
+            staged: self.staged.as_ref().map(shown),
+            waiting: live.is_none_or(is_waiting),
+            next_change: self.windows.next_change(self.parts.clock.now()),
+            receptions: self.receptions.list(),
+        }
+    }
+
+    fn roll_back(&mut self, wanted: Option<ReleaseId>, operator: &str, reason: &str) -> Answer {
+        let result = self.earlier(wanted).and_then(|release| {
+            let id = release.id.clone();
+            let from = self.live.as_ref().map(|r| r.id.clone());
+            let entry = Entry::new(Kind::RolledBack).with("release", &id).with("from", from);
+            self.record(entry.with("who", operator).with("why", reason))
+                .map_err(|r| r.line(self.parts.lang))?;
+            self.publish(release, self.parts.clock.now()).map_err(|r| r.line(self.parts.lang))?;
+            Ok(id)
+        });
+        let lang = self.parts.lang;
+        match result {
+            Ok(id) => {
+                Answer::Done { message: format!("{} {id}", lang.pick("vigente de nuevo:", "live again:")) }
+            }
+            Err(message) => Answer::Refused { message, code: None },
+        }
+    }
+
+    /// The release to go back to: the one named, or the one before the live one.
+    fn earlier(&self, wanted: Option<ReleaseId>) -> Result<Release, String> {
+        let lang = self.parts.lang;
+        let live = self.live.as_ref().filter(|r| !is_waiting(r));
+        let Some(live) = live else {
+            return Err(lang.pick("no hay un corte vigente", "there is no live cut").to_owned());
+        };
+        let all = self.releases().map_err(|e| store_failed(e).line(lang))?;
+        let same_event = |r: &&Release| !is_waiting(r) && r.meta.event == live.meta.event;
+        let found = match wanted {
+            Some(id) => all.iter().filter(same_event).find(|r| r.id == id),
+            None => all.iter().filter(same_event).filter(|r| r.id < live.id).max_by_key(|r| r.id.clone()),
+        };
+        let missing = lang.pick(
+            "no hay tal corte de este evento; vea difusor releases list",
+            "there is no such cut of this event; see difusor releases list",
+        );
+        let release = found.ok_or_else(|| missing.to_owned())?;
+        let differences = release.verify().map_err(|e| store_failed(e).line(lang))?;
+        if differences.is_empty() {
+            Ok(release.clone())
+        } else {
+            Err(lang
+                .pick("ese corte ya no es igual a su manifiesto", "that cut no longer equals its manifest")
+                .to_owned())
+        }
+    }
+
+    /// An intention that a crash left open: the pointer tells whether it was carried out.
+    pub(super) fn close_intention(&self) -> io::Result<()> {
+        let Some(line) = ledger::unfinished(&self.parts.ledger.dir())? else { return Ok(()) };
+        let release = line.text("release").unwrap_or_default().to_owned();
+        let done = self.live.as_ref().is_some_and(|r| r.id.as_str() == release);
+        let entry = match (done, &self.live) {
+            (true, Some(live)) => Entry::new(Kind::Published).with("tree", live.tree).with("recovered", true),
+            _ => Entry::new(Kind::Abandoned).with("why", "restart"),
+        };
+        self.parts.ledger.append(entry.with("release", release))
+    }
+
+    /// Finds the newest release that was verified for a window still to come.
+    pub(super) fn find_staged(&mut self) -> io::Result<()> {
+        let now = self.parts.clock.now();
+        let live = self.live.as_ref().filter(|r| !is_waiting(r)).map(|r| r.id.clone());
+        let current = self.parts.events.iter().find(|e| now < e.closes).map(|e| e.name.clone());
+        let waiting_for = |r: &Release| current.is_some() && r.meta.event == current && !is_waiting(r);
+        let newer = |r: &Release| live.as_ref().is_none_or(|l| r.id > *l);
+        let all = self.releases()?;
+        self.staged =
+            all.into_iter().filter(|r| waiting_for(r) && newer(r)).max_by_key(|r| (r.meta.cut, r.id.clone()));
+        Ok(())
+    }
+
+    /// Packages that were stored but have no verdict get one now (the sender's exit code
+    /// said that they are safe); if nothing can be shown, the newest accepted original
+    /// is unpacked again.
+    pub(super) fn take_up(&mut self) -> io::Result<()> {
+        for record in self.parts.history.list()? {
+            if record.verdicts.is_empty() && record.ext != TREE {
+                tracing::warn!(package = %record.id, "a stored package had no verdict; verifying it now");
+                self.take_again(&record);
+            }
+        }
+        if self.base().is_some() {
+            return Ok(());
+        }
+        let accepted = |r: &Record| {
+            r.verdicts.iter().any(|v| matches!(v.result, Decision::Published | Decision::Staged))
+        };
+        if let Some(record) =
+            self.parts.history.list()?.into_iter().rev().find(|r| r.ext != TREE && accepted(r))
+        {
+            self.note(Entry::new(Kind::Recovery).with("what", "release_rebuilt").with("package", record.id));
+            self.take_again(&record);
+        }
+        Ok(())
+    }
+
+    fn take_again(&mut self, record: &Record) {
+        let unknown = || Receipt {
+            name: record.file(),
+            sender: Sender { name: "?".to_owned(), key: None, addr: None, via: Via::Drop },
+            first_byte: self.started,
+            last_byte: self.started,
+            bytes: 0,
+        };
+        let receipt = record.receptions.last().cloned().unwrap_or_else(unknown);
+        let path = self.parts.history.dir().path().join(record.file());
+        let kept = Kept { id: record.id, path, is_new: true };
+        let (verdict, _) = oneshot::channel();
+        let payload = Payload::Package { kept, sidecars: Vec::new() };
+        self.take(Arrival { payload, receipt, base: None, verdict });
+    }
+
+    /// All releases that can be opened, oldest first.
+    fn releases(&self) -> io::Result<Vec<Release>> {
+        Ok(self.parts.store.list()?.iter().filter_map(|id| self.parts.store.load(id).ok()).collect())
+    }
+}
+
+fn shown(release: &Release) -> Shown {
+    let meta = &release.meta;
+    Shown {
+        release: release.id.clone(),
+        cut: meta.cut,
+        package: meta.package,
+        since: meta.verified,
+        files: release.manifest.len(),
+    }
+}
