@@ -2,9 +2,12 @@
 //! whole, publishes it atomically and serves it over HTTPS.
 
 pub mod access;
+pub mod app;
 pub mod archive;
 pub mod audit;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod control;
 pub mod drop;
 pub mod durable;
@@ -12,6 +15,7 @@ pub mod history;
 pub mod ledger;
 pub mod model;
 pub mod package;
+pub mod preflight;
 pub mod publisher;
 pub mod release;
 pub mod simulate;

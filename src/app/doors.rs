@@ -1,0 +1,274 @@
+//! The doors of the receiving half: SSH with its trusted keys, and the watched directory.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartFault, doing, settings};
+use crate::access::{self, Change, Following, Gate, Keyring, Users};
+use crate::clock::Clock;
+use crate::config::{Config, Fault};
+use crate::drop::watch::Watch;
+use crate::drop::{Drop, View};
+use crate::ledger::{Entry, Kind, Ledger, Refusals};
+use crate::model::{Lang, Via};
+use crate::ssh::exec::{self, Setup};
+use crate::ssh::{Compat, Door, End, Event, HostKeys, Parts, Programs, sftp};
+
+/// Connections that the kernel holds for us while we accept.
+const BACKLOG: u32 = 1024;
+/// How often counted refusals become lines of the ledger, and old partial uploads go.
+const HOUSEKEEPING: std::time::Duration = std::time::Duration::from_secs(1);
+/// Housekeeping rounds between two sweeps of partial uploads.
+const SWEEP_EVERY: u32 = 60;
+
+/// The doors, open.
+pub(super) struct Running {
+    bound: Vec<SocketAddr>,
+    door: Door,
+    stop: CancellationToken,
+    accepting: Vec<JoinHandle<()>>,
+    keeping: JoinHandle<()>,
+    refusals: Refusals,
+    /// Both end when they are dropped.
+    _following: Following,
+    watch: Option<Watch>,
+}
+
+/// What the doors share of the house.
+struct House {
+    config: Arc<Config>,
+    clock: Clock,
+    ledger: Ledger,
+    refusals: Refusals,
+}
+
+/// Opens the doors.
+pub(super) async fn start(
+    config: &Arc<Config>,
+    clock: &Clock,
+    stop: &CancellationToken,
+    drop: &Drop,
+    ledger: &Ledger,
+) -> Result<Running, StartFault> {
+    let house = Arc::new(House {
+        config: Arc::clone(config),
+        clock: clock.clone(),
+        ledger: ledger.clone(),
+        refusals: Refusals::new(ledger.clone()),
+    });
+    let gate = gate(&house)?;
+    let following = follow(&house, &gate);
+    let door = door(&house, gate, drop)?;
+    let (mut bound, mut accepting) = (Vec::new(), Vec::new());
+    for address in &config.ssh.listen {
+        let listener = doing(format!("ssh.listen {address}"), listen(*address))?;
+        bound.push(doing(format!("ssh.listen {address}"), listener.local_addr())?);
+        let door = door.clone();
+        accepting.push(tokio::spawn(async move { door.serve(listener).await }));
+    }
+    let watch = match config.drop.watch {
+        true => Some(doing("var/drop", Watch::spawn(drop))?),
+        false => None,
+    };
+    let keeping = tokio::spawn(keep_house(house.refusals.clone(), drop.clone(), clock.clone()));
+    let refusals = house.refusals.clone();
+    Ok(Running {
+        bound,
+        door,
+        stop: stop.clone(),
+        accepting,
+        keeping,
+        refusals,
+        _following: following,
+        watch,
+    })
+}
+
+impl Running {
+    /// Where the SSH door listens.
+    pub(super) fn bound(&self) -> Vec<SocketAddr> {
+        self.bound.clone()
+    }
+
+    /// Closes the doors and waits for the sessions, within their grace.
+    pub(super) async fn stopped(self) {
+        self.stop.cancelled().await;
+        let watch = self.watch;
+        // It ends when it is dropped, and waits for its thread.
+        let closed = tokio::task::spawn_blocking(move || drop(watch));
+        self.door.stop().await;
+        for accepting in self.accepting {
+            accepting.abort();
+        }
+        self.keeping.abort();
+        if closed.await.is_err() {
+            tracing::error!("the watch of var/drop ended in disorder");
+        }
+        if let Err(error) = self.refusals.flush() {
+            tracing::error!(%error, "the ledger cannot be written");
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Who may come in, as the key directory says now.
+fn gate(house: &Arc<House>) -> Result<Gate, StartFault> {
+    let config = &house.config;
+    let trusted = config.paths.keys.join("trusted");
+    doing(trusted.display().to_string(), std::fs::create_dir_all(&trusted))?;
+    let ring = Keyring::load(&trusted, &config.zone)
+        .map_err(|e| StartFault::Config(vec![Fault::of_file(&trusted, e.to_string(), e.to_string())]))?;
+    for fault in ring.faults() {
+        tracing::error!(
+            place = fault.place(),
+            fault = fault.text(Lang::En),
+            "a line of the trusted keys is not used"
+        );
+    }
+    let users = match config.ssh.users.is_empty() {
+        true => Users::Any,
+        false => Users::Listed(config.ssh.users.clone()),
+    };
+    Ok(Gate::new(ring, users))
+}
+
+/// Keeps the gate equal to the directory; every change is on record.
+fn follow(house: &Arc<House>, gate: &Gate) -> Following {
+    let (path, zone) = (house.config.paths.keys.join("trusted"), house.config.zone.clone());
+    let at = Arc::clone(house);
+    access::follow(path, zone, gate.clone(), house.clock.clone(), move |report| match report {
+        access::Report::Changes(changes) => changes.iter().for_each(|change| at.key_changed(change)),
+        access::Report::Faults(faults) => {
+            for fault in faults {
+                tracing::error!(
+                    place = fault.place(),
+                    fault = fault.text(Lang::En),
+                    "a line of the trusted keys is not used"
+                );
+            }
+        }
+        access::Report::Unusable(error) => {
+            tracing::error!(%error, "trusted keys cannot be read; those read before stay")
+        }
+        access::Report::Usable => tracing::info!("trusted keys can be read again"),
+    })
+}
+
+fn door(house: &Arc<House>, gate: Gate, drop: &Drop) -> Result<Door, StartFault> {
+    let config = &house.config;
+    let compat = if config.ssh.legacy { Compat::Legacy } else { Compat::Modern };
+    let folder = config.paths.keys.join("host");
+    let host_keys = HostKeys::open(&folder, compat)
+        .map_err(|e| StartFault::Config(vec![Fault::of_file(&folder, e.to_string(), e.to_string())]))?;
+    for (algorithm, fingerprint) in host_keys.fingerprints() {
+        tracing::info!(algorithm, fingerprint, "host key");
+    }
+    let at = Arc::clone(house);
+    Ok(Door::new(Parts {
+        host_keys,
+        gate,
+        programs: programs(config, &house.clock, drop),
+        limits: settings::door(config),
+        compat,
+        lang: config.lang,
+        clock: house.clock.clone(),
+        watch: Arc::new(move |event| at.tell(event)),
+    }))
+}
+
+/// What a sender finds behind the door: SFTP, scp and the command lines, over its own view.
+fn programs(config: &Arc<Config>, clock: &Clock, drop: &Drop) -> Programs {
+    let setup = Arc::new(Setup { clock: clock.clone(), ..settings::commands(config) });
+    let (by_exec, by_sftp, context, name) =
+        (drop.clone(), drop.clone(), setup.context, config.domain.clone());
+    Programs {
+        exec: Arc::new(move |grant, command| {
+            let (view, setup, command) =
+                (view(&by_exec, grant, command), Arc::clone(&setup), command.to_vec());
+            Box::new(move |io| exec::run(&command, io, view, &setup))
+        }),
+        sftp: Arc::new(move |grant| {
+            let view = by_sftp.view(grant.clone(), Via::Sftp);
+            Box::new(move |io| sftp::serve(io, view, &context))
+        }),
+        status: Arc::new(move |grant| {
+            let text = context.lang.pick(
+                "aquí se reciben paquetes; no hay shell. Su llave es válida:",
+                "packages are received here; there is no shell. Your key is valid:",
+            );
+            format!("difusor {name}: {text} {}\n", grant.name)
+        }),
+    }
+}
+
+fn view(drop: &Drop, grant: &access::Grant, command: &[u8]) -> View {
+    let program = command.split(|b| *b == b' ').next().unwrap_or_default();
+    let is_scp = program.rsplit(|b| *b == b'/').next() == Some(b"scp");
+    drop.view(grant.clone(), if is_scp { Via::Scp } else { Via::Exec })
+}
+
+impl House {
+    fn key_changed(&self, change: &Change) {
+        tracing::info!(what = change.what.name(), key = %change.key.fingerprint, name = change.key.name, "trusted keys changed");
+        let entry = Entry::new(Kind::Keys).with("what", change.what.name());
+        self.note(entry.with("key", &change.key.fingerprint).with("name", &change.key.name));
+    }
+
+    fn tell(&self, event: Event) {
+        match event {
+            Event::Opened(grant) => {
+                tracing::info!(name = grant.name, addr = %grant.addr, user = grant.user, "session opened");
+            }
+            Event::Closed { grant, end, lasted } => {
+                let level_up = !matches!(end, End::Left | End::Stopped);
+                if level_up {
+                    tracing::warn!(name = grant.name, addr = %grant.addr, ?end, ?lasted, "session ended");
+                } else {
+                    tracing::info!(name = grant.name, addr = %grant.addr, ?end, ?lasted, "session ended");
+                }
+            }
+            Event::Refused(tallies) => {
+                for tally in tallies {
+                    tracing::warn!(addr = ?tally.addr, why = ?tally.why, count = tally.count, detail = tally.detail, "refused");
+                    let addr = tally.addr.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                    let entry =
+                        Entry::new(Kind::Refused).with("reason", tally.why).with("from", addr.to_string());
+                    let entry =
+                        entry.with("count", tally.count).with("first", tally.first).with("last", tally.last);
+                    self.note(entry.with("detail", &tally.detail));
+                }
+            }
+        }
+    }
+
+    fn note(&self, entry: Entry) {
+        if let Err(error) = self.ledger.append(entry) {
+            tracing::error!(%error, "the ledger cannot be written");
+        }
+    }
+}
+
+async fn keep_house(refusals: Refusals, drop: Drop, clock: Clock) {
+    let mut tick = tokio::time::interval(HOUSEKEEPING);
+    for round in 0_u32.. {
+        tick.tick().await;
+        let (refusals, drop, now) = (refusals.clone(), drop.clone(), clock.now());
+        let kept = tokio::task::spawn_blocking(move || {
+            refusals.tick(now)?;
+            if round.is_multiple_of(SWEEP_EVERY) { drop.sweep().map(|_| ()) } else { Ok(()) }
+        });
+        if let Ok(Err(error)) = kept.await {
+            tracing::warn!(%error, "housekeeping");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What can be known and done when no service is running: the files on disk tell.
+
+use std::io;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartFault, operator, receive};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::{Answer, Reception, Request, Shown, Status};
+use crate::durable::Dir;
+use crate::history::History;
+use crate::release::{Origin, Reader};
+
+/// Receptions shown by `status`.
+const SHOWN: usize = 20;
+
+/// The release store, for those who only read.
+pub fn store_to_read(config: &Config) -> io::Result<Reader> {
+    Ok(Reader::new(Dir::open(config.paths.var.join("releases"))?, Dir::open(&config.paths.www)?))
+}
+
+/// The state of a stopped instance.
+pub fn status_on_disk(config: &Config) -> io::Result<Status> {
+    let live = store_to_read(config)?.load_current()?;
+    let history = History::open(&Dir::open(config.paths.var.join("history"))?)?;
+    let receptions = history.list()?.into_iter().rev().take(SHOWN).filter_map(|record| {
+        let receipt = record.receptions.last()?.clone();
+        let verdict = record.verdicts.last();
+        let code = verdict.and_then(|v| v.code);
+        let verdict = verdict.map(|v| format!("{:?}", v.result).to_lowercase());
+        Some(Reception { receipt, verdict, code })
+    });
+    let waiting = live.as_ref().is_none_or(|r| r.meta.kind == Origin::Waiting);
+    Ok(Status {
+        running: false,
+        waiting,
+        live: live.filter(|_| !waiting).map(|r| Shown {
+            release: r.id.clone(),
+            cut: r.meta.cut,
+            package: r.meta.package,
+            since: r.meta.verified,
+            files: r.manifest.len(),
+        }),
+        receptions: receptions.collect(),
+        ..Status::default()
+    })
+}
+
+/// Does what an operator asks under the store's lock, as the service would.
+pub fn answer_offline(config: &Config, request: Request) -> Result<Answer, StartFault> {
+    let runtime = super::doing("runtime", tokio::runtime::Builder::new_multi_thread().enable_all().build())?;
+    let clock = Clock::system();
+    runtime.block_on(async {
+        let core = tokio::task::block_in_place(|| receive::core(config, &clock, None))?;
+        let (drop, arrivals) = core.drop(config, &clock)?;
+        let (orders, ordered) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let publisher = tokio::spawn(core.publisher.run(arrivals, ordered, stop.clone()));
+        let answer = operator::answer(request, &drop, &core.ledger, &orders, config.lang).await;
+        stop.cancel();
+        // A panic in there was already told; the answer is the operator's.
+        let _ = publisher.await;
+        Ok(answer)
+    })
+}

@@ -1,0 +1,121 @@
+//! The operator's ear: questions from the control socket to whoever can answer them.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::control::{self, Answer, Asked, Request};
+use crate::drop::{Drop, DropError};
+use crate::ledger::{Entry, Kind, Ledger};
+use crate::model::{Lang, Outcome, Sender, Via};
+use crate::publisher::{Order, Ordered};
+
+/// Operators at once; each waits for its answer.
+const AT_ONCE: usize = 8;
+/// Verification of the largest package, with room to spare.
+const VERDICT_WAIT: Duration = Duration::from_secs(300);
+
+/// Answers on the control socket until the task is aborted.
+pub(super) async fn listen(
+    socket: PathBuf,
+    drop: Drop,
+    ledger: Ledger,
+    orders: mpsc::Sender<Ordered>,
+    lang: Lang,
+) {
+    let (to, mut from) = mpsc::channel::<Asked>(AT_ONCE);
+    let listening = control::listen(socket.clone(), to);
+    let answering = async {
+        while let Some((request, back)) = from.recv().await {
+            let (drop, ledger, orders) = (drop.clone(), ledger.clone(), orders.clone());
+            tokio::spawn(async move {
+                // An operator who went away finds the outcome in the ledger.
+                let _ = back.send(answer(request, &drop, &ledger, &orders, lang).await);
+            });
+        }
+    };
+    let (ended, ()) = tokio::join!(listening, answering);
+    if let Err(error) = ended {
+        tracing::error!(%error, socket = %socket.display(), "operators cannot be heard");
+    }
+}
+
+/// One question.
+pub(super) async fn answer(
+    request: Request,
+    drop: &Drop,
+    ledger: &Ledger,
+    orders: &mpsc::Sender<Ordered>,
+    lang: Lang,
+) -> Answer {
+    match request {
+        Request::Status => order(Order::Status, orders, lang).await,
+        Request::Rollback { release, operator, reason } => {
+            order(Order::Rollback { release, operator, reason }, orders, lang).await
+        }
+        Request::Publish { file, operator, reason } => {
+            publish(&file, operator, &reason, drop, ledger, lang).await
+        }
+    }
+}
+
+async fn order(order: Order, orders: &mpsc::Sender<Ordered>, lang: Lang) -> Answer {
+    let (back, answer) = oneshot::channel();
+    let sent = orders.send((order, back)).await.is_ok();
+    let stopping =
+        || refused(lang.pick("el servicio se está deteniendo", "the service is stopping").to_owned());
+    match answer.await {
+        Ok(answer) if sent => answer,
+        _ => stopping(),
+    }
+}
+
+/// An operator's file takes the same way as the institute's, under the operator's name.
+async fn publish(
+    file: &Path,
+    operator: String,
+    reason: &str,
+    drop: &Drop,
+    ledger: &Ledger,
+    lang: Lang,
+) -> Answer {
+    let Some(name) = file.file_name().map(ToOwned::to_owned) else {
+        return refused(file.display().to_string());
+    };
+    let line =
+        Entry::new(Kind::Warning).with("what", "published_by_hand").with("name", name.to_string_lossy());
+    if let Err(error) = ledger.append(line.with("who", &operator).with("why", reason)) {
+        return refused(error.to_string());
+    }
+    let sender = Sender { name: operator, key: None, addr: None, via: Via::Operator };
+    let (drop, path) = (drop.clone(), file.to_owned());
+    let deposited = tokio::task::spawn_blocking(move || {
+        let mut source = File::open(&path)?;
+        drop.deposit(&mut source, &name, sender, Vec::new())
+    });
+    let submission = match deposited.await {
+        Ok(Ok(submission)) => submission,
+        Ok(Err(DropError::Rejected(rejection))) => {
+            return Answer::Refused { message: rejection.line(lang), code: Some(rejection.code) };
+        }
+        Ok(Err(error)) => return refused(format!("{}: {error}", file.display())),
+        Err(error) => return refused(error.to_string()),
+    };
+    match submission.outcome(VERDICT_WAIT).await {
+        Some(Outcome::Rejected(rejection)) => {
+            Answer::Refused { message: rejection.line(lang), code: Some(rejection.code) }
+        }
+        Some(outcome) => Answer::Done { message: outcome.line(lang) },
+        None => Answer::Done {
+            message: lang
+                .pick("recibido; el veredicto sigue pendiente", "received; the verdict is still pending")
+                .to_owned(),
+        },
+    }
+}
+
+fn refused(message: String) -> Answer {
+    Answer::Refused { message, code: None }
+}

@@ -1,0 +1,138 @@
+//! From the configuration to what each room needs to know.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::archive;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::drop::DropConfig;
+use crate::package::{BaseTag, GzipJson, Identity, Rules};
+use crate::site::SiteConfig;
+use crate::ssh;
+use crate::ssh::exec::{Scripts, Setup, Sudo};
+use crate::ssh::program::Context;
+use crate::web::{CacheProfile, CertificateSource, Cors, Fallback, WebConfig, WebLimits};
+
+/// How long a second push to the site waits for the first.
+const TREE_WAIT: Duration = Duration::from_secs(30);
+
+/// What a package must satisfy.
+pub fn rules(config: &Config) -> Rules {
+    let package = &config.package;
+    let defaults = Rules::default();
+    Rules {
+        limits: limits(config),
+        names: package.names.clone(),
+        required: package.required.clone(),
+        base: if package.base_tag { BaseTag::Required } else { BaseTag::NotAsked },
+        identity: package.identity.iter().map(identity).collect(),
+        json_bytes: if package.json { defaults.json_bytes } else { 0 },
+        gzip_json: GzipJson::Accept,
+        zone: config.zone.clone(),
+        skew: SignedDuration::try_from(package.future_skew).unwrap_or(defaults.skew),
+        period: defaults.period,
+    }
+}
+
+/// What the drop needs to know.
+pub(super) fn drop_room(config: &Config, clock: &Clock) -> DropConfig {
+    DropConfig {
+        aliases: config.ssh.paths.clone(),
+        lang: config.lang,
+        package_names: config.package.names.clone(),
+        limits: limits(config),
+        visible: config.drop.visible,
+        tree_wait: if config.drop.tree_waits { TREE_WAIT } else { Duration::ZERO },
+        reserve_bytes: config.release.min_free,
+        settle: config.drop.settle,
+        ..DropConfig::new(clock.now())
+    }
+}
+
+/// Bounds of the SSH door.
+pub(super) fn door(config: &Config) -> ssh::Limits {
+    let own = &config.ssh;
+    ssh::Limits {
+        unauthenticated_max: own.connections,
+        unauthenticated_per_source_max: own.connections_per_address,
+        sessions_per_source_max: own.sessions_per_address,
+        grace: own.grace,
+        idle: own.idle,
+        drain: own.stop_grace,
+        ..ssh::Limits::default()
+    }
+}
+
+/// What command lines may do.
+pub fn commands(config: &Config) -> Setup {
+    let context = Context { lang: config.lang, verdict_wait: config.ssh.verdict_wait };
+    Setup {
+        zone: config.zone.clone(),
+        limits: limits(config),
+        scripts: if config.ssh.scripts { Scripts::Read } else { Scripts::Refuse },
+        sudo: if config.ssh.sudo { Sudo::Ignore } else { Sudo::Refuse },
+        ..Setup::new(context)
+    }
+}
+
+/// How the live cut is held.
+pub(super) fn site(config: &Config) -> SiteConfig {
+    SiteConfig { memory_bytes: config.site.memory, base: config.site.base.clone(), ..SiteConfig::default() }
+}
+
+/// How it is served.
+pub(super) fn web(config: &Config) -> WebConfig {
+    let folder = config.paths.var.join("tls");
+    let https = &config.https;
+    let defaults = WebLimits::default();
+    let exempt = defaults.exempt.iter().chain(&https.exempt).copied().collect();
+    WebConfig {
+        https: https.listen.clone(),
+        http: config.http_listen.clone(),
+        domain: config.domain.clone(),
+        certificate: match &https.certificate {
+            Some((chain, key)) => {
+                CertificateSource::Files { chain: chain.clone(), key: key.clone(), folder: folder.clone() }
+            }
+            None => CertificateSource::SelfSigned { folder: folder.clone() },
+        },
+        lang: config.lang,
+        cache: if config.site.cdn { CacheProfile::Cdn } else { CacheProfile::Direct },
+        fallback: if config.site.fallback { Fallback::Index } else { Fallback::NotFound },
+        cors: if config.site.cors { Cors::Any } else { Cors::SameOrigin },
+        hsts: (!https.hsts.is_zero()).then_some(https.hsts),
+        frame_ancestors: https.frame_ancestors.clone(),
+        limits: WebLimits {
+            connections: https.connections,
+            connections_per_address: https.connections_per_address,
+            exempt,
+            drain: https.stop_grace,
+            ..defaults
+        },
+        ..WebConfig::new(folder)
+    }
+}
+
+/// Absolute bounds of one package.
+pub(super) fn limits(config: &Config) -> archive::Limits {
+    let limits = &config.limits;
+    archive::Limits {
+        package_bytes: limits.package_size,
+        unpacked_bytes: limits.unpacked_size,
+        file_bytes: limits.file_size,
+        entries: limits.entries,
+        depth: limits.depth,
+        name_bytes: limits.name_length,
+        ..archive::Limits::default()
+    }
+}
+
+fn identity(one: &crate::config::Identity) -> Identity {
+    let expected = match &one.value {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    Identity { file: one.file.clone(), pointer: one.pointer.clone(), expected }
+}

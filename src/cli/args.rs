@@ -1,0 +1,367 @@
+//! The command line: verbs, options and their help, in Spanish; [`super::english`]
+//! has the other language. Man pages and completions are made from this too.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+/// Recibe el sitio de resultados que envía el instituto, lo comprueba, lo publica de una sola vez y lo sirve por HTTPS
+#[derive(Debug, Parser)]
+#[command(
+    name = "difusor",
+    version,
+    after_help = "Ejemplos:\n  difusor demo\n  difusor init /srv/prep --profile quintana-roo --domain prep.ejemplo.mx\n  difusor run --config /srv/prep/difusor.toml\n  difusor keys add --help\n\nSalidas: 0 hecho, 1 la respuesta es no, 2 orden mal escrita, 4 sin servicio, 6 no existe, 8 falló un archivo o el disco, 78 faltas en la configuración"
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Options of every verb; their order puts them behind the verb's own.
+#[derive(Clone, Debug, Args)]
+pub(super) struct Common {
+    /// Archivo de configuración [por omisión: difusor.toml aquí, si no /etc/difusor/difusor.toml]
+    #[arg(long, short, global = true, value_name = "ARCHIVO", display_order = 900)]
+    pub config: Option<PathBuf>,
+    /// Respuesta en JSON por la salida estándar
+    #[arg(long, global = true, display_order = 901)]
+    pub json: bool,
+    /// Idioma de ayuda y respuestas; por omisión el del sistema, si no español
+    #[arg(long, global = true, value_name = "IDIOMA", display_order = 902)]
+    pub lang: Option<Language>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Language {
+    Es,
+    En,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Demostración: una instancia desechable que se envía cortes a sí misma por SSH
+    #[command(
+        after_help = "Ejemplos:\n  difusor demo\n  difusor demo --cuts 3\n  difusor demo --every 10s --profile mini"
+    )]
+    Demo(Demo),
+    /// Crea una instancia: configuración comentada y carpetas; nunca sobrescribe
+    #[command(
+        after_help = "Ejemplos:\n  difusor init /srv/prep --profile quintana-roo --domain prep.ejemplo.mx\n  difusor init . --profile durango --ssh 0.0.0.0:2222 --https 0.0.0.0:8443"
+    )]
+    Init(Init),
+    /// El servicio completo: recibe y sirve
+    #[command(after_help = "Ejemplos:\n  difusor run --config /srv/prep/difusor.toml")]
+    Run,
+    /// Solo la mitad que recibe, comprueba y publica
+    #[command(after_help = "Ejemplos:\n  difusor receive --config /srv/prep/difusor.toml")]
+    Receive,
+    /// Solo la mitad que sirve a los lectores
+    #[command(after_help = "Ejemplos:\n  difusor serve --config /srv/prep/difusor.toml")]
+    Serve,
+    /// Revisa configuración, llaves y carpetas; muestra todas las faltas de una vez (salida 78 si hay)
+    #[command(
+        after_help = "Ejemplos:\n  difusor check --config /srv/prep/difusor.toml\n  difusor check --json"
+    )]
+    Check,
+    /// Qué se ve, qué espera y qué llegó al final
+    #[command(after_help = "Ejemplos:\n  difusor status\n  difusor status --json")]
+    Status,
+    /// Cortes extraídos: ver, comprobar, volver atrás
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor releases list\n  difusor releases rollback --reason \"totales mal sumados\""
+    )]
+    Releases(Releases),
+    /// Publica a mano un paquete; queda asentado como del operador
+    #[command(
+        after_help = "Ejemplos:\n  difusor publish 20270606_2015_PREP.tar.gz --reason \"el enlace del instituto se cayó\""
+    )]
+    Publish(Publish),
+    /// Llaves de confianza: quién puede enviar y desde dónde
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor keys add ieqroo --from 203.0.113.0/28 id_ed25519.pub\n  difusor keys list\n  difusor keys revoke ieqroo"
+    )]
+    Keys(Keys),
+    /// Dice qué haría una orden que el instituto manda por SSH, sin hacerla
+    #[command(
+        after_help = "Ejemplos:\n  difusor explain 'cd /var/www/html && tar xzf prep.tar.gz'\n  difusor explain 'mkdir -p paquetes; mv a.tmp a.tar.gz'"
+    )]
+    Explain(Explain),
+    /// Un paquete en disco: veredicto o contenido, sin servicio
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor package verify 20270606_2015_PREP.tar.gz\n  difusor package inspect 20270606_2015_PREP.tar.gz"
+    )]
+    Package(Package),
+    /// Paquetes realistas para ensayar
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor simulate packages --profile qroo --seed 7 --cuts 0..3 --out /tmp/noche"
+    )]
+    Simulate(Simulate),
+    /// La bitácora encadenada
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor ledger list --last 20\n  difusor ledger verify\n  difusor ledger export > bitacora.jsonl"
+    )]
+    Ledger(Ledger),
+    /// Prueba que paquete original = manifiesto = disco = lo que se sirve
+    #[command(after_help = "Ejemplos:\n  difusor audit\n  difusor audit --url https://prep.ejemplo.mx")]
+    Audit(Audit),
+    /// Escribe las páginas de manual en una carpeta
+    #[command(
+        after_help = "Ejemplos:\n  difusor man /usr/local/share/man/es/man8\n  difusor man --lang en /usr/local/share/man/man8"
+    )]
+    Man(Man),
+    /// Escribe el autocompletado de un intérprete
+    #[command(
+        after_help = "Ejemplos:\n  difusor completions bash > /etc/bash_completion.d/difusor\n  difusor completions zsh > /usr/local/share/zsh/site-functions/_difusor\n  difusor completions fish > ~/.config/fish/completions/difusor.fish"
+    )]
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Termina solo después de este número de cortes
+    #[arg(long, value_name = "N")]
+    pub cuts: Option<u32>,
+    /// Tiempo entre cortes
+    #[arg(long, value_name = "TIEMPO", default_value = "5s")]
+    pub every: String,
+    /// Velocidad del enlace del instituto, en Mbit/s; 0 sin límite
+    #[arg(long, value_name = "MBPS", default_value_t = 0)]
+    pub speed: u64,
+    /// Paquetes: qroo (33 MB, como los reales) o mini (rápido)
+    #[arg(long, value_name = "PERFIL", default_value = "qroo")]
+    pub profile: String,
+    /// Semilla de los datos
+    #[arg(long, value_name = "N", default_value_t = 2024)]
+    pub seed: u64,
+    /// Carpeta de la instancia; por omisión una temporal que se borra al final
+    #[arg(long, value_name = "CARPETA")]
+    pub dir: Option<PathBuf>,
+    /// Puerto SSH
+    #[arg(long, value_name = "PUERTO", default_value_t = 2222)]
+    pub ssh: u16,
+    /// Puerto HTTPS
+    #[arg(long, value_name = "PUERTO", default_value_t = 8443)]
+    pub https: u16,
+    /// Puerto HTTP
+    #[arg(long, value_name = "PUERTO", default_value_t = 8080)]
+    pub http: u16,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Init {
+    /// Carpeta de la instancia
+    #[arg(value_name = "CARPETA")]
+    pub dir: PathBuf,
+    /// Convocatoria: quintana-roo, durango, ine, nuevo-leon, tamaulipas
+    #[arg(long, value_name = "PERFIL", default_value = "quintana-roo")]
+    pub profile: String,
+    /// Dirección de la puerta SSH
+    #[arg(long, value_name = "DIRECCIÓN")]
+    pub ssh: Option<SocketAddr>,
+    /// Dirección del sitio
+    #[arg(long, value_name = "DIRECCIÓN")]
+    pub https: Option<SocketAddr>,
+    /// Dirección que redirige a HTTPS
+    #[arg(long, value_name = "DIRECCIÓN")]
+    pub http: Option<SocketAddr>,
+    /// Dirección del demonio rsync
+    #[arg(long, value_name = "DIRECCIÓN")]
+    pub rsync: Option<SocketAddr>,
+    /// Nombre público del sitio
+    #[arg(long, value_name = "NOMBRE")]
+    pub domain: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Releases {
+    /// Todos los cortes extraídos
+    #[command(after_help = "Ejemplos:\n  difusor releases list")]
+    List,
+    /// Un corte: de qué paquete salió, cuándo, cuántos archivos
+    #[command(after_help = "Ejemplos:\n  difusor releases show 000012-20270606T2015-9f8e7d6c")]
+    Show {
+        /// El corte; sin él, el vigente
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    },
+    /// Compara un corte en disco con su manifiesto (salida 1 si difiere)
+    #[command(
+        after_help = "Ejemplos:\n  difusor releases verify\n  difusor releases verify 000012-20270606T2015-9f8e7d6c"
+    )]
+    Verify {
+        /// El corte; sin él, todos
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    },
+    /// Vuelve a mostrar un corte anterior; el siguiente que llegue se publica como siempre
+    #[command(
+        after_help = "Ejemplos:\n  difusor releases rollback --reason \"totales mal sumados\"\n  difusor releases rollback 000011-20270606T2000-a1b2c3d4 --reason prueba"
+    )]
+    Rollback {
+        /// El corte; sin él, el anterior al vigente
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+        /// Motivo, para la bitácora
+        #[arg(long, value_name = "TEXTO")]
+        reason: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Publish {
+    /// El paquete
+    #[arg(value_name = "ARCHIVO")]
+    pub file: PathBuf,
+    /// Motivo, para la bitácora
+    #[arg(long, value_name = "TEXTO", default_value = "")]
+    pub reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Keys {
+    /// Las llaves, sus huellas, de dónde pueden venir y hasta cuándo
+    #[command(after_help = "Ejemplos:\n  difusor keys list\n  difusor keys list --json")]
+    List,
+    /// Agrega la llave pública de un instituto
+    #[command(
+        after_help = "Ejemplos:\n  difusor keys add ieqroo --from 203.0.113.0/28 id_ed25519.pub\n  difusor keys add ieqroo --from 203.0.113.5 --expires 2027-06-14 < id_ed25519.pub"
+    )]
+    Add {
+        /// Nombre con el que aparecerá en la bitácora
+        #[arg(value_name = "NOMBRE")]
+        name: String,
+        /// Red desde la que puede venir; puede repetirse
+        #[arg(long, value_name = "RED", required = true)]
+        from: Vec<IpNet>,
+        /// Desde cuándo ya no vale, por ejemplo 2027-06-14
+        #[arg(long, value_name = "FECHA")]
+        expires: Option<String>,
+        /// Archivo .pub; sin él, la entrada estándar
+        #[arg(value_name = "ARCHIVO")]
+        file: Option<PathBuf>,
+    },
+    /// Quita una llave y termina sus sesiones
+    #[command(after_help = "Ejemplos:\n  difusor keys revoke ieqroo\n  difusor keys revoke SHA256:uVd3…")]
+    Revoke {
+        /// Nombre o huella
+        #[arg(value_name = "NOMBRE|HUELLA")]
+        which: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// La orden, entre comillas
+    #[arg(value_name = "ORDEN")]
+    pub command: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Package {
+    /// Solo el veredicto: una línea JSON y salida 0 o 1
+    #[command(
+        after_help = "Ejemplos:\n  difusor package verify 20270606_2015_PREP.tar.gz\n  difusor package verify p.zip --config /srv/prep/difusor.toml"
+    )]
+    Verify {
+        /// El paquete
+        #[arg(value_name = "ARCHIVO")]
+        file: PathBuf,
+    },
+    /// Qué hay dentro
+    #[command(after_help = "Ejemplos:\n  difusor package inspect 20270606_2015_PREP.tar.gz")]
+    Inspect {
+        /// El paquete
+        #[arg(value_name = "ARCHIVO")]
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Simulate {
+    /// Escribe los paquetes de una noche, idénticos en cualquier máquina, con sus manifiestos
+    #[command(
+        after_help = "Ejemplos:\n  difusor simulate packages --profile qroo --seed 7 --cuts 0..3 --out /tmp/noche\n  difusor simulate packages --profile mini --cuts 0..9 --fault truncate-gz@4 --out /tmp/noche"
+    )]
+    Packages(Packages),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Packages {
+    /// Clase de paquete: qroo, ine, ine-mini, tamps, dgo, nl o mini
+    #[arg(long, value_name = "PERFIL", default_value = "qroo")]
+    pub profile: String,
+    /// Semilla
+    #[arg(long, value_name = "N", default_value_t = 2024)]
+    pub seed: u64,
+    /// Cortes, del primero al último inclusive, por ejemplo 0..96
+    #[arg(long, value_name = "A..B", default_value = "0..0")]
+    pub cuts: String,
+    /// Proceso: jornada, simulacro1, simulacro2 o simulacro3
+    #[arg(long, value_name = "PROCESO", default_value = "jornada")]
+    pub process: String,
+    /// Hora del primer corte
+    #[arg(long, value_name = "FECHA-HORA", default_value = "2024-06-02T20:00")]
+    pub start: String,
+    /// Zona IANA; por omisión la del perfil
+    #[arg(long, value_name = "ZONA")]
+    pub tz: Option<String>,
+    /// Tiempo entre cortes; por omisión el del perfil
+    #[arg(long, value_name = "TIEMPO")]
+    pub interval: Option<String>,
+    /// Curva de llegada: qroo2019, late o guerrero
+    #[arg(long, value_name = "CURVA", default_value = "qroo2019")]
+    pub curve: String,
+    /// Fallas, separadas por comas, por ejemplo truncate-gz@4,bad-json@5
+    #[arg(long, value_name = "FALLA@CORTE", value_delimiter = ',')]
+    pub fault: Vec<String>,
+    /// Carpeta de salida
+    #[arg(long, value_name = "CARPETA")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ledger {
+    /// Las líneas, de la más antigua a la más nueva
+    #[command(after_help = "Ejemplos:\n  difusor ledger list\n  difusor ledger list --last 20")]
+    List {
+        /// Solo las últimas
+        #[arg(long, value_name = "N")]
+        last: Option<usize>,
+    },
+    /// Comprueba la cadena (salida 1 y la línea, si alguien la tocó)
+    #[command(after_help = "Ejemplos:\n  difusor ledger verify\n  difusor ledger verify --json")]
+    Verify,
+    /// Copia la bitácora, comprobada, a la salida estándar
+    #[command(after_help = "Ejemplos:\n  difusor ledger export > bitacora.jsonl")]
+    Export,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Audit {
+    /// Dirección pública que se comprueba también, archivo por archivo
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// Carpeta de salida
+    #[arg(value_name = "CARPETA")]
+    pub dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// El intérprete
+    #[arg(value_name = "INTÉRPRETE")]
+    pub shell: clap_complete::Shell,
+}

@@ -1,0 +1,274 @@
+//! The command line in English, by its Spanish text.
+
+use clap::Command;
+
+/// The same command line, explained in English.
+pub(super) fn translate(command: Command) -> Command {
+    let mut command = command;
+    if let Some(text) = command.get_about().and_then(|t| english(&t.to_string())) {
+        command = command.about(text);
+    }
+    if let Some(text) = command.get_after_help().map(ToString::to_string) {
+        command = command.after_help(WORDS.iter().fold(text, |text, (es, en)| text.replace(es, en)));
+    }
+    command = command.mut_args(|arg| {
+        let help = arg.get_help().and_then(|t| english(&t.to_string()));
+        let value = value_name(&super::usage::value_of(&arg));
+        let arg = if super::usage::takes_value(&arg) { arg.value_name(value) } else { arg };
+        match help {
+            Some(text) => arg.help(text),
+            None => arg,
+        }
+    });
+    command.mut_subcommands(translate)
+}
+
+fn english(spanish: &str) -> Option<&'static str> {
+    TEXTS.iter().find(|(es, _)| *es == spanish).map(|(_, en)| *en)
+}
+
+fn value_name(spanish: &str) -> String {
+    VALUES.iter().find(|(es, _)| *es == spanish).map_or(spanish, |(_, en)| en).to_owned()
+}
+
+/// Names of values. What is the same in both languages is here too: a test wants each.
+const VALUES: &[(&str, &str)] = &[
+    ("ARCHIVO", "FILE"),
+    ("IDIOMA", "LANGUAGE"),
+    ("N", "N"),
+    ("TIEMPO", "TIME"),
+    ("MBPS", "MBPS"),
+    ("PERFIL", "PROFILE"),
+    ("CARPETA", "FOLDER"),
+    ("PUERTO", "PORT"),
+    ("DIRECCIÓN", "ADDRESS"),
+    ("NOMBRE", "NAME"),
+    ("ID", "ID"),
+    ("TEXTO", "TEXT"),
+    ("RED", "NETWORK"),
+    ("FECHA", "DATE"),
+    ("NOMBRE|HUELLA", "NAME|FINGERPRINT"),
+    ("ORDEN", "COMMAND"),
+    ("A..B", "A..B"),
+    ("PROCESO", "PROCESS"),
+    ("FECHA-HORA", "DATE-TIME"),
+    ("ZONA", "ZONE"),
+    ("CURVA", "CURVE"),
+    ("FALLA@CORTE", "FAULT@CUT"),
+    ("URL", "URL"),
+    ("INTÉRPRETE", "SHELL"),
+];
+
+/// What is Spanish in the examples.
+const WORDS: &[(&str, &str)] = &[
+    ("Ejemplos:", "Examples:"),
+    (
+        "Salidas: 0 hecho, 1 la respuesta es no, 2 orden mal escrita, 4 sin servicio, 6 no existe, 8 falló un archivo o el disco, 78 faltas en la configuración",
+        "Exits: 0 done, 1 the answer is no, 2 wrong usage, 4 no service, 6 not found, 8 a file or the disk failed, 78 faults in the configuration",
+    ),
+    ("prep.ejemplo.mx", "prep.example.mx"),
+    ("el enlace del instituto se cayó", "the institute's link is down"),
+    ("totales mal sumados", "totals added up wrong"),
+    ("--reason prueba", "--reason rehearsal"),
+    ("/tmp/noche", "/tmp/night"),
+    ("bitacora.jsonl", "ledger.jsonl"),
+    // In Spanish the pages go where man looks for Spanish ones.
+    ("man --lang en /usr/local/share/man/man8", "man /usr/local/share/man/man8"),
+    ("man /usr/local/share/man/es/man8", "man --lang es /usr/local/share/man/es/man8"),
+];
+
+const TEXTS: &[(&str, &str)] = &[
+    (
+        "Recibe el sitio de resultados que envía el instituto, lo comprueba, lo publica de una sola vez y lo sirve por HTTPS",
+        "Receives the results site that the institute pushes, verifies it, publishes it atomically and serves it over HTTPS",
+    ),
+    (
+        "Archivo de configuración [por omisión: difusor.toml aquí, si no /etc/difusor/difusor.toml]",
+        "Configuration file [default: difusor.toml here, else /etc/difusor/difusor.toml]",
+    ),
+    ("Respuesta en JSON por la salida estándar", "Answer in JSON on standard output"),
+    (
+        "Idioma de ayuda y respuestas; por omisión el del sistema, si no español",
+        "Language of help and answers; by default the system's, else Spanish",
+    ),
+    (
+        "Demostración: una instancia desechable que se envía cortes a sí misma por SSH",
+        "Demonstration: a throw-away instance that pushes cuts to itself over SSH",
+    ),
+    (
+        "Crea una instancia: configuración comentada y carpetas; nunca sobrescribe",
+        "Makes an instance: commented configuration and folders; never overwrites",
+    ),
+    ("El servicio completo: recibe y sirve", "The whole service: receives and serves"),
+    ("Solo la mitad que recibe, comprueba y publica", "Only the half that receives, verifies and publishes"),
+    ("Solo la mitad que sirve a los lectores", "Only the half that serves readers"),
+    (
+        "Revisa configuración, llaves y carpetas; muestra todas las faltas de una vez (salida 78 si hay)",
+        "Checks configuration, keys and folders; shows every fault at once (exit 78 if there is one)",
+    ),
+    ("Qué se ve, qué espera y qué llegó al final", "What is live, what waits and what came last"),
+    ("Cortes extraídos: ver, comprobar, volver atrás", "Extracted cuts: look, verify, go back"),
+    (
+        "Publica a mano un paquete; queda asentado como del operador",
+        "Publishes a package by hand; recorded as the operator's",
+    ),
+    ("Llaves de confianza: quién puede enviar y desde dónde", "Trusted keys: who may push and from where"),
+    (
+        "Dice qué haría una orden que el instituto manda por SSH, sin hacerla",
+        "Tells what a command that the institute sends over SSH would do, without doing it",
+    ),
+    (
+        "Un paquete en disco: veredicto o contenido, sin servicio",
+        "A package on disk: verdict or content, without a service",
+    ),
+    ("Paquetes realistas para ensayar", "Realistic packages to rehearse with"),
+    ("La bitácora encadenada", "The chained ledger"),
+    (
+        "Prueba que paquete original = manifiesto = disco = lo que se sirve",
+        "Proves that original package = manifest = disk = what is served",
+    ),
+    ("Escribe las páginas de manual en una carpeta", "Writes the manual pages into a folder"),
+    ("Escribe el autocompletado de un intérprete", "Writes the completions of a shell"),
+    ("Termina solo después de este número de cortes", "Ends by itself after this many cuts"),
+    ("Tiempo entre cortes", "Time between cuts"),
+    ("Tiempo entre cortes; por omisión el del perfil", "Time between cuts; by default the profile's"),
+    (
+        "Velocidad del enlace del instituto, en Mbit/s; 0 sin límite",
+        "Speed of the institute's link, in Mbit/s; 0 for no limit",
+    ),
+    (
+        "Paquetes: qroo (33 MB, como los reales) o mini (rápido)",
+        "Packages: qroo (33 MB, like real ones) or mini (fast)",
+    ),
+    ("Semilla de los datos", "Seed of the data"),
+    (
+        "Carpeta de la instancia; por omisión una temporal que se borra al final",
+        "Folder of the instance; by default a temporary one, removed at the end",
+    ),
+    ("Puerto SSH", "SSH port"),
+    ("Puerto HTTPS", "HTTPS port"),
+    ("Puerto HTTP", "HTTP port"),
+    ("Carpeta de la instancia", "Folder of the instance"),
+    (
+        "Convocatoria: quintana-roo, durango, ine, nuevo-leon, tamaulipas",
+        "Call: quintana-roo, durango, ine, nuevo-leon, tamaulipas",
+    ),
+    ("Dirección de la puerta SSH", "Address of the SSH door"),
+    ("Dirección del sitio", "Address of the site"),
+    ("Dirección que redirige a HTTPS", "Address that redirects to HTTPS"),
+    ("Dirección del demonio rsync", "Address of the rsync daemon"),
+    ("Nombre público del sitio", "Public name of the site"),
+    ("Todos los cortes extraídos", "All extracted cuts"),
+    (
+        "Un corte: de qué paquete salió, cuándo, cuántos archivos",
+        "One cut: which package it came from, when, how many files",
+    ),
+    ("El corte; sin él, el vigente", "The cut; without it, the live one"),
+    (
+        "Compara un corte en disco con su manifiesto (salida 1 si difiere)",
+        "Compares a cut on disk with its manifest (exit 1 if it differs)",
+    ),
+    ("El corte; sin él, todos", "The cut; without it, all"),
+    (
+        "Vuelve a mostrar un corte anterior; el siguiente que llegue se publica como siempre",
+        "Shows an earlier cut again; the next that arrives is published as always",
+    ),
+    ("El corte; sin él, el anterior al vigente", "The cut; without it, the one before the live one"),
+    ("Motivo, para la bitácora", "Reason, for the ledger"),
+    ("El paquete", "The package"),
+    (
+        "Las llaves, sus huellas, de dónde pueden venir y hasta cuándo",
+        "The keys, their fingerprints, where they may come from and until when",
+    ),
+    ("Agrega la llave pública de un instituto", "Adds the public key of an institute"),
+    ("Nombre con el que aparecerá en la bitácora", "Name under which it will appear in the ledger"),
+    ("Red desde la que puede venir; puede repetirse", "Network it may come from; may be repeated"),
+    (
+        "Desde cuándo ya no vale, por ejemplo 2027-06-14",
+        "From when on it is no longer valid, for example 2027-06-14",
+    ),
+    ("Archivo .pub; sin él, la entrada estándar", "A .pub file; without it, standard input"),
+    ("Quita una llave y termina sus sesiones", "Removes a key and ends its sessions"),
+    ("Nombre o huella", "Name or fingerprint"),
+    ("La orden, entre comillas", "The command, in quotes"),
+    ("Solo el veredicto: una línea JSON y salida 0 o 1", "The verdict alone: one JSON line and exit 0 or 1"),
+    ("Qué hay dentro", "What is inside"),
+    (
+        "Escribe los paquetes de una noche, idénticos en cualquier máquina, con sus manifiestos",
+        "Writes the packages of a night, identical on any machine, with their manifests",
+    ),
+    (
+        "Clase de paquete: qroo, ine, ine-mini, tamps, dgo, nl o mini",
+        "Kind of package: qroo, ine, ine-mini, tamps, dgo, nl or mini",
+    ),
+    ("Semilla", "Seed"),
+    (
+        "Cortes, del primero al último inclusive, por ejemplo 0..96",
+        "Cuts, first to last inclusive, for example 0..96",
+    ),
+    (
+        "Proceso: jornada, simulacro1, simulacro2 o simulacro3",
+        "Process: jornada, simulacro1, simulacro2 or simulacro3",
+    ),
+    ("Hora del primer corte", "Hour of the first cut"),
+    ("Zona IANA; por omisión la del perfil", "IANA zone; by default the profile's"),
+    ("Curva de llegada: qroo2019, late o guerrero", "Arrival curve: qroo2019, late or guerrero"),
+    (
+        "Fallas, separadas por comas, por ejemplo truncate-gz@4,bad-json@5",
+        "Faults, separated by commas, for example truncate-gz@4,bad-json@5",
+    ),
+    ("Carpeta de salida", "Output folder"),
+    ("Las líneas, de la más antigua a la más nueva", "The lines, oldest first"),
+    ("Solo las últimas", "Only the last ones"),
+    (
+        "Comprueba la cadena (salida 1 y la línea, si alguien la tocó)",
+        "Verifies the chain (exit 1 and the line, if somebody touched it)",
+    ),
+    (
+        "Copia la bitácora, comprobada, a la salida estándar",
+        "Copies the ledger, verified, to standard output",
+    ),
+    (
+        "Dirección pública que se comprueba también, archivo por archivo",
+        "Public address that is checked too, file by file",
+    ),
+    ("El intérprete", "The shell"),
+];
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::args::Cli;
+    use crate::cli::usage;
+
+    fn untranslated(command: &Command, found: &mut Vec<String>) {
+        let abouts = command.get_about().into_iter().map(ToString::to_string);
+        let helps = command.get_arguments().filter_map(|a| a.get_help()).map(ToString::to_string);
+        found.extend(abouts.chain(helps).filter(|text| english(text).is_none()));
+        let values = command.get_arguments().filter(|a| usage::takes_value(a)).map(usage::value_of);
+        found.extend(values.filter(|value| !VALUES.iter().any(|(es, _)| es == value)));
+        command.get_subcommands().for_each(|c| untranslated(c, found));
+    }
+
+    #[test]
+    fn every_help_text_has_its_english() {
+        let mut found = Vec::new();
+        untranslated(&Cli::command(), &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_verb_shows_examples() {
+        fn without(command: &Command, found: &mut Vec<String>) {
+            if command.get_after_help().is_none() {
+                found.push(command.get_name().to_owned());
+            }
+            command.get_subcommands().for_each(|c| without(c, found));
+        }
+        let mut found = Vec::new();
+        without(&Cli::command(), &mut found);
+        assert_eq!(found, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,107 @@
+//! `difusor status`: what is live, what waits, what came last.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::args::Common;
+use super::{Done, NO_SERVICE, Out};
+use crate::app;
+use crate::control::{self, Answer, Reception, Request, Shown, Status};
+
+pub(super) fn run(common: &Common, out: Out) -> Done {
+    let config = common.load()?;
+    let answer = control::ask(&app::control_socket(&config), &Request::Status)?;
+    let status = match answer {
+        Some(Answer::Status(status)) => *status,
+        _ => app::status_on_disk(&config)?,
+    };
+    out.answer("status", status.running, &status, || text(&status, &config.zone, out));
+    Ok(if status.running { ExitCode::SUCCESS } else { ExitCode::from(NO_SERVICE) })
+}
+
+fn text(status: &Status, zone: &TimeZone, out: Out) -> String {
+    let mut text = String::new();
+    let state = if status.running {
+        out.pick("en marcha", "running")
+    } else {
+        out.pick("detenido (lo que hay en disco)", "stopped (what is on disk)")
+    };
+    let _ = writeln!(text, "{}: {state}", out.pick("servicio", "service"));
+    let live = match (&status.live, status.waiting) {
+        (Some(live), false) => shown(live, zone, out),
+        _ => out.pick("página de espera, ningún corte a la vista", "waiting page, no cut visible").to_owned(),
+    };
+    let _ = writeln!(text, "{}: {live}", out.pick("vigente", "live"));
+    if let Some(staged) = &status.staged {
+        let _ = writeln!(text, "{}: {}", out.pick("en espera", "staged"), shown(staged, zone, out));
+    }
+    if let Some(change) = status.next_change {
+        let _ = writeln!(
+            text,
+            "{}: {}",
+            out.pick("próxima apertura o cierre", "next opening or closing"),
+            hour(change, zone)
+        );
+    }
+    if !status.receptions.is_empty() {
+        let _ = write!(text, "\n{}", table(&status.receptions, zone, out));
+    }
+    text
+}
+
+fn shown(shown: &Shown, zone: &TimeZone, out: Out) -> String {
+    let cut = shown.cut.map_or_else(|| "–".to_owned(), |c| c.to_string());
+    let since = shown
+        .since
+        .map_or_else(String::new, |t| format!(", {} {}", out.pick("desde", "since"), hour(t, zone)));
+    format!(
+        "{} {cut}, {} {}{since} [{}]",
+        out.pick("corte", "cut"),
+        shown.files,
+        out.pick("archivos", "files"),
+        shown.release
+    )
+}
+
+fn table(receptions: &[Reception], zone: &TimeZone, out: Out) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(match out.lang {
+        crate::model::Lang::Es => ["recibido", "de", "vía", "paquete", "bytes", "veredicto"],
+        crate::model::Lang::En => ["received", "from", "via", "package", "bytes", "verdict"],
+    });
+    for one in receptions {
+        let sender = &one.receipt.sender;
+        let from = sender.addr.map_or_else(|| sender.name.clone(), |a| format!("{}@{a}", sender.name));
+        table.add_row([
+            hour(one.receipt.last_byte, zone),
+            from,
+            sender.via.name().to_owned(),
+            one.receipt.name.clone(),
+            one.receipt.bytes.to_string(),
+            verdict(one, out),
+        ]);
+    }
+    table.to_string()
+}
+
+/// What became of a package: the sentence its sender read, or from disk one word; with the code of a refusal.
+fn verdict(one: &Reception, out: Out) -> String {
+    let text = match one.verdict.as_deref() {
+        None => out.pick("en verificación", "being verified"),
+        Some("published") => out.pick("publicado", "published"),
+        Some("staged") => out.pick("en espera", "staged"),
+        Some("repeated") => out.pick("repetido", "repeated"),
+        Some("rejected") => out.pick("rechazado", "refused"),
+        Some(sentence) => sentence,
+    };
+    one.code.map_or_else(|| text.to_owned(), |code| format!("{text} ({code})"))
+}
+
+/// An instant as the operator's clock on the wall shows it.
+pub(super) fn hour(instant: Timestamp, zone: &TimeZone) -> String {
+    instant.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}

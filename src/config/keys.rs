@@ -1,0 +1,157 @@
+//! Every key there is: section, name, default, and what it means in both languages.
+//!
+//! The one source of defaults, of the commented file that `init` writes, of
+//! `docs/CONFIG.md` and of the suggestions for a mistyped key.
+
+/// One key of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// `ssh`, `package.identity`, or empty for the top of the file.
+    pub section: &'static str,
+    /// Its name, in kebab case.
+    pub name: &'static str,
+    /// Default as TOML; empty where there is none.
+    pub default: &'static str,
+    /// What it means, in Spanish.
+    pub es: &'static str,
+    /// What it means, in English.
+    pub en: &'static str,
+}
+
+macro_rules! keys {
+    ($($section:literal { $($name:literal = $default:literal: $es:literal | $en:literal;)* })*) => {
+        /// All keys, in the order of the file.
+        pub const KEYS: &[Key] = &[$($(
+            Key { section: $section, name: $name, default: $default, es: $es, en: $en },
+        )*)*];
+    };
+}
+
+keys! {
+"" {
+    "version" = "1": "Versión de este formato" | "Version of this format";
+    "profile" = "\"quintana-roo\"": "Convocatoria cuyas reglas se aplican: quintana-roo, durango, ine, nuevo-leon, tamaulipas" | "Call whose rules apply: quintana-roo, durango, ine, nuevo-leon, tamaulipas";
+    "domain" = "\"localhost\"": "Nombre público del sitio" | "Public name of the site";
+    "timezone" = "\"America/Mexico_City\"": "Zona IANA de la elección; las horas sin desfase se leen en ella" | "IANA zone of the election; hours without offset are read in it";
+    "lang" = "\"es\"": "Idioma de veredictos, páginas y avisos: es o en" | "Language of verdicts, pages and notices: es or en";
+}
+"paths" {
+    "keys" = "\"keys\"": "Llaves: trusted/*.pub (quién puede enviar) y host/ (las del servidor)" | "Keys: trusted/*.pub (who may push) and host/ (the server's own)";
+    "www" = "\"www\"": "Carpeta del puntero current, que también nginx podría servir" | "Folder of the current pointer, which nginx could serve too";
+    "var" = "\"var\"": "Datos: historia, cortes extraídos, bitácora, buzón" | "Data: history, releases, ledger, drop";
+}
+"ssh" {
+    "listen" = "[\"0.0.0.0:2222\"]": "Direcciones de la puerta SSH; vacío la apaga" | "Addresses of the SSH door; empty turns it off";
+    "users" = "[]": "Nombres de usuario aceptados; vacío acepta cualquiera" | "User names accepted; empty accepts any";
+    "paths" = "{}": "Rutas absolutas del instituto y a dónde llevan, por ejemplo { \"/var/www/html/prep\" = \"/sitio\" }" | "The institute's absolute paths and where they lead, for example { \"/var/www/html/prep\" = \"/sitio\" }";
+    "verdict-wait" = "\"20s\"": "Cuánto espera el remitente su veredicto antes de irse con «recibido»" | "How long a sender waits for its verdict before it leaves with 'received'";
+    "scripts" = "false": "Leer guiones por bash -s o sh -s línea por línea, con las mismas órdenes permitidas" | "Read scripts sent by bash -s or sh -s line by line, with the same commands allowed";
+    "sudo" = "false": "Aceptar e ignorar sudo delante de una orden" | "Accept and ignore sudo in front of a command";
+    "legacy" = "false": "Admitir clientes muy antiguos (llave de servidor RSA, grupos DH)" | "Admit very old clients (RSA host key, DH groups)";
+    "grace" = "\"20s\"": "Plazo desde la conexión hasta autenticarse y abrir un canal" | "Time from the connection to authentication and a first channel";
+    "idle" = "\"10m\"": "Se corta una sesión que no envía nada en este plazo; un extremo que desapareció se nota en un minuto" | "A session that sends nothing for this long is cut; a peer that vanished is noticed within a minute";
+    "connections" = "64": "Conexiones sin autenticar a la vez" | "Unauthenticated connections at once";
+    "connections-per-address" = "4": "Conexiones sin autenticar por dirección" | "Unauthenticated connections per address";
+    "sessions-per-address" = "8": "Sesiones autenticadas por dirección" | "Authenticated sessions per address";
+    "stop-grace" = "\"20s\"": "Plazo para terminar envíos en curso al detener el servicio" | "Time for running uploads to finish when the service stops";
+}
+"rsync" {
+    "listen" = "[]": "Direcciones del demonio rsync (873, 2873); reservado, esta versión aún no lo atiende" | "Addresses of the rsync daemon (873, 2873); reserved, this version does not serve it yet";
+}
+"https" {
+    "listen" = "[\"0.0.0.0:8443\"]": "Direcciones del sitio; vacío lo apaga" | "Addresses of the site; empty turns it off";
+    "certificate" = "\"\"": "Cadena PEM; vacío genera un certificado propio" | "PEM chain; empty makes a self-signed certificate";
+    "key" = "\"\"": "Llave privada PEM del certificado" | "PEM private key of the certificate";
+    "hsts" = "\"0s\"": "Strict-Transport-Security; 0s no lo envía" | "Strict-Transport-Security; 0s does not send it";
+    "frame-ancestors" = "[]": "Portales que pueden mostrarlo en un marco; vacío permite cualquiera" | "Portals that may frame it; empty allows any";
+    "connections" = "4096": "Conexiones a la vez" | "Connections at once";
+    "connections-per-address" = "64": "Conexiones por dirección (IPv6: por /64)" | "Connections per address (IPv6: per /64)";
+    "exempt" = "[]": "Redes sin límite por dirección (CDN, monitor del instituto)" | "Networks without the per-address limit (CDN, the institute's monitor)";
+    "stop-grace" = "\"10s\"": "Plazo para terminar respuestas en curso al detener el servicio" | "Time for running answers to finish when the service stops";
+}
+"http" {
+    "listen" = "[\"0.0.0.0:8080\"]": "Direcciones que redirigen a HTTPS con 308; vacío las apaga" | "Addresses that redirect to HTTPS with 308; empty turns them off";
+}
+"site" {
+    "base" = "\"/\"": "Prefijo bajo el que también se sirve el sitio, por ejemplo /publicacion/nacional/" | "Prefix under which the site is served too, for example /publicacion/nacional/";
+    "fallback" = "true": "Responder index.html a rutas sin extensión que piden HTML (aplicaciones de una página)" | "Answer index.html to extensionless paths that ask for HTML (single-page applications)";
+    "cache" = "\"direct\"": "Política de caché: direct, o cdn si hay una red de distribución delante" | "Cache policy: direct, or cdn if a distribution network stands in front";
+    "cors" = "false": "Permitir que otros portales lean JSON y CSV con su propio código" | "Let other portals read JSON and CSV with their own code";
+    "memory" = "\"512MiB\"": "Memoria para el corte vigente; lo que no quepa se lee del disco" | "Memory for the live cut; what does not fit is read from disk";
+}
+"package" {
+    "names" = "[\"*.tar.gz\", \"*.tgz\", \"*.tar\", \"*.tar.zst\", \"*.zip\"]": "Nombres que son paquetes" | "Names that are packages";
+    "required" = "[\"index.html\"]": "Archivos que deben venir en cada corte" | "Files that every cut must hold";
+    "base-tag" = "true": "Exigir <base en index.html (monitor del INE, IV.b)" | "Require <base in index.html (INE's monitor, IV.b)";
+    "json" = "true": "Exigir que todo JSON se pueda leer" | "Require that every JSON parses";
+    "future-skew" = "\"2m\"": "Cuánto puede adelantarse la hora de un corte a nuestro reloj" | "How far the hour of a cut may lie ahead of our clock";
+}
+"package.identity" {
+    "file" = "": "Archivo JSON que identifica la elección" | "JSON file that identifies the election";
+    "pointer" = "": "Apuntador JSON (RFC 6901) al campo" | "JSON pointer (RFC 6901) to the field";
+    "value" = "": "Valor esperado" | "Expected value";
+}
+"limits" {
+    "package-size" = "\"512MiB\"": "Tamaño máximo de un paquete" | "Largest package";
+    "unpacked-size" = "\"1GiB\"": "Tamaño máximo ya extraído" | "Largest unpacked size";
+    "file-size" = "\"256MiB\"": "Tamaño máximo de un archivo" | "Largest file";
+    "entries" = "50000": "Entradas máximas, carpetas implícitas incluidas" | "Most entries, implied folders included";
+    "depth" = "32": "Niveles de carpetas" | "Folder levels";
+    "name-length" = "1024": "Bytes de una ruta" | "Bytes of a path";
+}
+"drop" {
+    "watch" = "true": "Vigilar var/drop" | "Watch var/drop";
+    "settle" = "\"2s\"": "Reposo tras el último cambio antes de tomar un archivo" | "Rest after the last change before a file is taken";
+    "visible" = "12": "Paquetes terminados que el remitente sigue viendo" | "Finished packages that a sender goes on seeing";
+    "tree-busy" = "\"wait\"": "Dos envíos al sitio a la vez: wait (esperar) o refuse (rechazar)" | "Two pushes to the site at once: wait or refuse";
+}
+"release" {
+    "keep" = "5": "Cortes extraídos que se conservan (los paquetes se conservan todos)" | "Extracted cuts kept (packages are all kept)";
+    "min-free" = "\"1GiB\"": "Espacio libre que ningún envío puede consumir" | "Free space that no push may use up";
+}
+"event" {
+    "name" = "": "Nombre, por ejemplo \"jornada-2027\"" | "Name, for example \"jornada-2027\"";
+    "kind" = "\"jornada\"": "jornada o simulacro" | "jornada (election) or simulacro (drill)";
+    "opens" = "": "Hora de apertura, por ejemplo \"2027-06-06T20:00\"; antes nada es visible" | "Opening hour, for example \"2027-06-06T20:00\"; nothing is visible before";
+    "closes" = "": "Fin de la obligación de mostrar resultados" | "End of the obligation to show results";
+    "timezone" = "\"\"": "Zona de estas horas; vacío usa la general" | "Zone of these hours; empty uses the general one";
+    "accepts-from" = "\"\"": "Cortes anteriores a esta hora no son de este evento; vacío: 12 horas antes de abrir" | "Cuts before this hour are not of this event; empty: 12 hours before the opening";
+}
+"log" {
+    "format" = "\"auto\"": "auto, text, json o journald" | "auto, text, json or journald";
+    "level" = "\"info\"": "error, warn, info, debug" | "error, warn, info, debug";
+}
+}
+
+/// The sections that are arrays of tables (`[[event]]`).
+pub const ARRAYS: &[&str] = &["package.identity", "event"];
+
+/// What each section is about, for the heads of the file: section, Spanish, English.
+pub const SECTIONS: &[(&str, &str, &str)] = &[
+    ("", "General", "General"),
+    ("paths", "Carpetas, relativas a este archivo", "Folders, relative to this file"),
+    ("ssh", "La puerta por la que envía el instituto", "The door through which the institute pushes"),
+    ("rsync", "Demonio rsync", "rsync daemon"),
+    ("https", "El sitio que ven los lectores", "The site that readers see"),
+    ("http", "Redirección a HTTPS", "Redirection to HTTPS"),
+    ("site", "Cómo se sirve el corte vigente", "How the live cut is served"),
+    ("package", "Qué se exige a un paquete", "What is required of a package"),
+    (
+        "package.identity",
+        "De qué elección es un paquete (puede repetirse)",
+        "Which election a package is of (may repeat)",
+    ),
+    (
+        "limits",
+        "Topes absolutos; nunca razones: un primer corte legítimo se comprime 52:1",
+        "Absolute caps, never ratios: a legitimate first cut compresses 52:1",
+    ),
+    ("drop", "El buzón y lo que ve el remitente", "The drop and what a sender sees"),
+    ("release", "Cortes extraídos", "Extracted cuts"),
+    (
+        "event",
+        "Ventanas de publicación (puede repetirse); sin ninguna, todo se publica al llegar",
+        "Publication windows (may repeat); without any, everything is published on arrival",
+    ),
+    ("log", "Registro de operación", "Operation log"),
+];
