@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::source::Source;
-use super::{Error, Reason, Refusal, tar, zip};
+use super::{Detail, Error, Reason, Refusal, tar, zip};
 
 /// The archive formats a package may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,20 +56,23 @@ impl fmt::Display for Format {
 /// A file of no bytes, or of fewer than tell its format, is `Truncated`: nobody
 /// makes such an archive, but broken transfers and full disks leave them.
 pub(super) fn agree(source: Source<'_>, name: &str) -> Result<Format, Error> {
-    let promised = Format::from_name(name).ok_or_else(|| mismatch("unknown suffix"))?;
+    let promised =
+        Format::from_name(name).ok_or_else(|| mismatch(("extensión desconocida", "unknown suffix")))?;
     let mut buffer = [0; tar::BLOCK];
     let head = source.next(&mut 0, &mut buffer)?.unwrap_or_default();
     if cut_short(head, promised) {
-        return Err(Refusal::new(Reason::Truncated).detail(format!("{} bytes", source.size())).into());
+        return Err(Refusal::new(Reason::Truncated).detail(format!("{} B", source.size())).into());
     }
     match Format::sniff(head) {
         Some(found) if found == promised => Ok(promised),
-        Some(found) => Err(mismatch(&format!("content is {found}")).into()),
+        Some(found) => {
+            Err(mismatch((format!("el contenido es {found}"), format!("content is {found}"))).into())
+        }
         // A zip is read from its end, so something may stand before it.
         None if promised == Format::Zip && zip::has_end_record(source)? => {
             Err(Refusal::new(Reason::ZipPrefix).into())
         }
-        None => Err(mismatch("content is no archive").into()),
+        None => Err(mismatch(("el contenido no es un paquete", "content is no archive")).into()),
     }
 }
 
@@ -91,7 +94,7 @@ fn is_markup(head: &[u8]) -> bool {
     head.trim_ascii_start().starts_with(b"<")
 }
 
-fn mismatch(why: &str) -> Refusal {
+fn mismatch(why: impl Into<Detail>) -> Refusal {
     Refusal::new(Reason::FormatMismatch).detail(why)
 }
 

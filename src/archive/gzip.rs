@@ -80,7 +80,10 @@ impl Gunzip {
             return Ok(());
         }
         let member = self.members + 1;
-        Err(Refusal::new(Reason::Truncated).detail(format!("gzip ends inside member {member}")))
+        Err(Refusal::new(Reason::Truncated).detail((
+            format!("el gzip termina dentro de su parte {member}"),
+            format!("gzip ends inside member {member}"),
+        )))
     }
 
     /// Whether a member has ended and no other begun. A zero is then left to the caller.
@@ -92,7 +95,10 @@ impl Gunzip {
         let before = (self.inflate.total_in(), self.inflate.total_out());
         let status = self.inflate.decompress(input, out, FlushDecompress::None).map_err(|_| {
             let at = self.inflate.total_out();
-            Refusal::new(Reason::GzipCrc).detail(format!("deflate data damaged after {at} bytes"))
+            Refusal::new(Reason::GzipCrc).detail((
+                format!("datos deflate dañados tras {at} bytes"),
+                format!("deflate data damaged after {at} bytes"),
+            ))
         })?;
         let taken = delta(before.0, self.inflate.total_in());
         let given = delta(before.1, self.inflate.total_out());
@@ -148,8 +154,10 @@ impl Gunzip {
         self.keep(byte);
         match (self.count, byte) {
             (2, byte) if byte != MAGIC[1] => return Err(self.not_a_member()),
-            (3, byte) if byte != DEFLATE => return Err(bad_header("unknown method")),
-            (4, byte) if byte & RESERVED != 0 => return Err(bad_header("reserved flags")),
+            (3, byte) if byte != DEFLATE => return Err(bad_header(("método desconocido", "unknown method"))),
+            (4, byte) if byte & RESERVED != 0 => {
+                return Err(bad_header(("banderas reservadas", "reserved flags")));
+            }
             (4, byte) => self.flags = byte,
             (10, _) => self.next_field()?,
             _ => {}
@@ -162,7 +170,7 @@ impl Gunzip {
         if byte == 0 {
             return self.next_field();
         }
-        if self.count > TEXT_MAX { Err(bad_header("endless name")) } else { Ok(()) }
+        if self.count > TEXT_MAX { Err(bad_header(("nombre sin fin", "endless name"))) } else { Ok(()) }
     }
 
     /// Goes to the next optional field that the flags announce, in the order of RFC 1952 §2.3.
@@ -192,7 +200,11 @@ impl Gunzip {
         }
         let [low, high, ..] = self.fixed;
         let sum = self.header_crc.sum().to_le_bytes();
-        if sum.starts_with(&[low, high]) { self.next_field() } else { Err(bad_header("header CRC differs")) }
+        if sum.starts_with(&[low, high]) {
+            self.next_field()
+        } else {
+            Err(bad_header(("la suma de la cabecera difiere", "header CRC differs")))
+        }
     }
 
     fn trailer(&mut self, byte: u8) -> Result<(), Refusal> {
@@ -203,12 +215,12 @@ impl Gunzip {
         let [a, b, c, d, e, f, g, h, ..] = self.fixed;
         let (crc, size) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
         if crc != self.crc.sum() {
-            let figures = format!("{:08x} declared, {:08x} found", crc, self.crc.sum());
+            let figures = format!("{:08x} ≠ {:08x}", crc, self.crc.sum());
             return Err(Refusal::new(Reason::GzipCrc).detail(figures));
         }
         // ISIZE is the length modulo 2^32.
         if u64::from(size) != self.inflate.total_out() & u64::from(u32::MAX) {
-            let figures = format!("gzip declares {size} bytes, holds {}", self.inflate.total_out());
+            let figures = format!("gzip: {size} ≠ {} B", self.inflate.total_out());
             return Err(Refusal::new(Reason::SizeMismatch).detail(figures));
         }
         self.members += 1;
@@ -230,7 +242,9 @@ impl Gunzip {
 
     fn not_a_member(&self) -> Refusal {
         match self.members {
-            0 => Refusal::new(Reason::FormatMismatch).detail("content is no gzip"),
+            0 => {
+                Refusal::new(Reason::FormatMismatch).detail(("el contenido no es gzip", "content is no gzip"))
+            }
             _ => Refusal::new(Reason::GzipTrailing),
         }
     }
@@ -247,8 +261,8 @@ fn delta(before: u64, after: u64) -> usize {
     usize::try_from(after - before).unwrap_or(usize::MAX)
 }
 
-fn bad_header(why: &str) -> Refusal {
-    Refusal::new(Reason::HeaderBad).detail(format!("gzip: {why}"))
+fn bad_header((es, en): (&str, &str)) -> Refusal {
+    Refusal::new(Reason::HeaderBad).detail((format!("gzip: {es}"), format!("gzip: {en}")))
 }
 
 const MAGIC: [u8; 2] = [0x1f, 0x8b];

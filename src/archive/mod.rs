@@ -2,8 +2,9 @@
 //!
 //! Imports nothing of this crate; `tests/archive_alone.rs` compiles it outside.
 //!
-//! Two ways through: [`read`] takes a whole file (`.tar.gz`, `.tar`, `.tar.zst`, `.zip`),
-//! [`Stream`] takes the bytes of the three tar formats as they arrive. Both give the same
+//! Three ways through: [`read`] takes a whole file (`.tar.gz`, `.tar`, `.tar.zst`, `.zip`),
+//! [`read_arriving`] follows one of the three tar formats while it grows, and [`Stream`] is
+//! pushed the bytes of one. All give the same
 //! entries to a [`Sink`] and the same verdict. Every layer is followed to its last byte:
 //! checksums, sizes, the end marks and nothing after them. Limits are absolute, never
 //! ratios, because the first cut of a night compresses 52:1.
@@ -33,6 +34,7 @@ use source::Source;
 
 pub use format::Format;
 pub use names::{Name, Nfd, check_name};
+pub use source::Arriving;
 pub use stream::Stream;
 pub use tally::Skipped;
 
@@ -149,6 +151,28 @@ impl Reason {
     }
 }
 
+/// What a reason's name does not say, in Spanish and in English.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail {
+    /// In Spanish.
+    pub es: String,
+    /// In English.
+    pub en: String,
+}
+
+impl From<String> for Detail {
+    /// Figures, names: the same in both.
+    fn from(figures: String) -> Self {
+        Self { es: figures.clone(), en: figures }
+    }
+}
+
+impl<E: Into<String>, N: Into<String>> From<(E, N)> for Detail {
+    fn from((es, en): (E, N)) -> Self {
+        Self { es: es.into(), en: en.into() }
+    }
+}
+
 /// One refusal: why, which entry, and figures.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason:?}")]
@@ -157,8 +181,8 @@ pub struct Refusal {
     pub reason: Reason,
     /// The raw name of the entry at fault, if it is about one.
     pub entry: Option<Vec<u8>>,
-    /// Figures for people: limits, offsets, declared and found values.
-    pub detail: Option<String>,
+    /// More for people: limits, offsets, declared and found values.
+    pub detail: Option<Detail>,
 }
 
 impl Refusal {
@@ -173,7 +197,7 @@ impl Refusal {
         self
     }
 
-    fn detail(mut self, text: impl Into<String>) -> Self {
+    fn detail(mut self, text: impl Into<Detail>) -> Self {
         self.detail.get_or_insert_with(|| text.into());
         self
     }
@@ -217,6 +241,13 @@ pub fn read(file: &File, name: &str, limits: &Limits, sink: &mut dyn Sink) -> Re
 /// The same for an archive in memory.
 pub fn read_bytes(bytes: &[u8], name: &str, limits: &Limits, sink: &mut dyn Sink) -> Result<Report, Error> {
     read_source(Source::slice(bytes), name, limits, sink)
+}
+
+/// Reads an archive while it arrives, to its last byte. It may be any of the tar formats: whether
+/// its name agrees is for the caller to see, who learns the name last. Nothing of what
+/// [`read`] says about a file with a fault is promised here but that there is one.
+pub fn read_arriving(bytes: &dyn Arriving, limits: &Limits, sink: &mut dyn Sink) -> Result<Report, Error> {
+    stream::read_arriving(bytes, limits, sink)
 }
 
 fn read_source(

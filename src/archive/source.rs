@@ -7,6 +7,36 @@ use std::os::unix::fs::FileExt as _;
 
 use super::Error;
 
+/// An archive whose bytes are still coming. Only what will not change any more is given.
+pub trait Arriving: Sync {
+    /// Waits until there are bytes at `at` and reads some of them; 0 once the archive is over.
+    /// An error if it will never be whole. Asked for in order, by one thread, each byte once.
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+    /// The same for a first look at bytes that will be read.
+    fn peek(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
+}
+
+/// Bytes that are read once, from the first to the last.
+pub(super) trait Pieces: Sync {
+    /// The piece at `at`, as much as there is and `buffer` holds, and moves `at` behind it;
+    /// `None` at the end.
+    fn next<'b>(&self, at: &mut u64, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error>;
+}
+
+impl Pieces for Source<'_> {
+    fn next<'b>(&self, at: &mut u64, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error> {
+        Source::next(*self, at, buffer)
+    }
+}
+
+impl Pieces for &dyn Arriving {
+    fn next<'b>(&self, at: &mut u64, buffer: &'b mut [u8]) -> Result<Option<&'b [u8]>, Error> {
+        let count = self.read_at(buffer, *at).map_err(Error::Read)?;
+        *at += count as u64;
+        Ok(buffer.get(..count).filter(|piece| !piece.is_empty()))
+    }
+}
+
 /// A finished archive. Never read behind its end; no cursor is moved.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {

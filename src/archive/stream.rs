@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::inflate::Inflate;
-use super::source::Source;
+use super::source::{Arriving, Pieces, Source};
 use super::tar::Tar;
 use super::{Error, Format, Limits, Reason, Refusal, Report, Sink};
 
@@ -27,7 +27,8 @@ impl Stream {
     /// A reader for `format`; a zip cannot be judged before its end and is refused here.
     pub fn new(format: Format, limits: &Limits) -> Result<Self, Refusal> {
         if format == Format::Zip {
-            return Err(Refusal::new(Reason::FormatMismatch).detail("a zip is read from its end"));
+            return Err(Refusal::new(Reason::FormatMismatch)
+                .detail(("un zip se lee desde su final", "a zip is read from its end")));
         }
         Ok(Self {
             inflate: Inflate::new(format)?,
@@ -44,7 +45,7 @@ impl Stream {
     pub fn feed(&mut self, mut input: &[u8], sink: &mut dyn Sink) -> Result<(), Error> {
         self.arrived = self.arrived.saturating_add(input.len() as u64);
         if self.arrived > self.package_max {
-            let figures = format!("more than {}", self.package_max);
+            let figures = format!("> {}", self.package_max);
             return Err(Refusal::new(Reason::SizePackage).detail(figures).into());
         }
         loop {
@@ -65,7 +66,7 @@ impl Stream {
     /// The bytes are over.
     pub fn finish(self) -> Result<Report, Error> {
         if self.arrived == 0 {
-            return Err(Refusal::new(Reason::Truncated).detail("0 bytes").into());
+            return Err(Refusal::new(Reason::Truncated).detail(("0 bytes", "0 bytes")).into());
         }
         self.inflate.finish()?;
         Ok(self.upper.finish()?)
@@ -81,8 +82,39 @@ pub(super) fn read(
     sink: &mut dyn Sink,
 ) -> Result<Report, Error> {
     if format == Format::Tar || source.size() <= CHUNK as u64 {
-        return read_inline(source, format, limits, sink);
+        return read_inline(&source, format, limits, sink);
     }
+    read_with_two(&source, format, limits, sink)
+}
+
+/// Reads an archive that is still coming, as far behind as its decoder is slow. Its format is
+/// what its first bytes show; a zip is read from its end and is refused here.
+pub(super) fn read_arriving(
+    bytes: &dyn Arriving,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<Report, Error> {
+    let mut head = [0; super::tar::BLOCK];
+    let mut filled = 0;
+    while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match bytes.peek(rest, filled as u64).map_err(Error::Read)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    let format = Format::sniff(head.get(..filled).unwrap_or_default());
+    match format.filter(|format| *format != Format::Zip) {
+        Some(format) => read_with_two(&bytes, format, limits, sink),
+        None => Err(Refusal::new(Reason::FormatMismatch).into()),
+    }
+}
+
+fn read_with_two(
+    source: &dyn Pieces,
+    format: Format,
+    limits: &Limits,
+    sink: &mut dyn Sink,
+) -> Result<Report, Error> {
     let inflate = Inflate::new(format)?;
     thread::scope(|scope| {
         let (full, chunks) = sync_channel(CHUNKS_IN_FLIGHT);
@@ -97,7 +129,7 @@ pub(super) fn read(
 }
 
 fn read_inline(
-    source: Source<'_>,
+    source: &dyn Pieces,
     format: Format,
     limits: &Limits,
     sink: &mut dyn Sink,
@@ -113,18 +145,19 @@ fn read_inline(
 
 /// What the decoding thread sends: decoded bytes, then one end.
 enum Piece {
-    Bytes(Vec<u8>),
+    /// A buffer and how much of it counts: it keeps its length, so that none is wiped for reuse.
+    Bytes(Vec<u8>, usize),
     End(Result<(), Error>),
 }
 
-fn decode(source: Source<'_>, mut inflate: Inflate, full: &SyncSender<Piece>, empty: &Receiver<Vec<u8>>) {
+fn decode(source: &dyn Pieces, mut inflate: Inflate, full: &SyncSender<Piece>, empty: &Receiver<Vec<u8>>) {
     let end = decode_all(source, &mut inflate, full, empty);
     // Nobody listens any more when a limit was passed or the sink failed.
     let _ = full.send(Piece::End(end));
 }
 
 fn decode_all(
-    source: Source<'_>,
+    source: &dyn Pieces,
     inflate: &mut Inflate,
     full: &SyncSender<Piece>,
     empty: &Receiver<Vec<u8>>,
@@ -134,14 +167,12 @@ fn decode_all(
     while let Some(mut input) = source.next(&mut at, &mut buffer)? {
         loop {
             let mut out = empty.try_recv().unwrap_or_else(|_| vec![0; CHUNK]);
-            out.resize(CHUNK, 0);
             let step = inflate.step(input, &mut out)?;
             input = input.get(step.taken..).unwrap_or_default();
             if step.given == 0 && step.taken == 0 {
                 break;
             }
-            out.truncate(step.given);
-            if full.send(Piece::Bytes(out)).is_err() {
+            if full.send(Piece::Bytes(out, step.given)).is_err() {
                 return Err(Error::Read(io::ErrorKind::BrokenPipe.into()));
             }
         }
@@ -157,8 +188,8 @@ fn consume(
 ) -> Result<Report, Error> {
     loop {
         match chunks.recv() {
-            Ok(Piece::Bytes(bytes)) => {
-                upper.feed(&bytes, sink)?;
+            Ok(Piece::Bytes(bytes, given)) => {
+                upper.feed(bytes.get(..given).unwrap_or_default(), sink)?;
                 // A full pool only means that the decoder makes no new buffers.
                 let _ = used.try_send(bytes);
             }

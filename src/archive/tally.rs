@@ -106,7 +106,8 @@ impl Tally {
     pub(super) fn report(self, format: Format) -> Result<Report, Refusal> {
         if self.files == 0 {
             let skipped = self.skipped.count;
-            return Err(Refusal::new(Reason::Empty).detail(format!("{skipped} entries skipped")));
+            return Err(Refusal::new(Reason::Empty)
+                .detail((format!("{skipped} entradas omitidas"), format!("{skipped} entries skipped"))));
         }
         let (files, dirs, bytes) = (self.files, self.index.dirs(), self.bytes);
         Ok(Report { format, files, dirs, bytes, skipped: self.skipped })
@@ -133,7 +134,7 @@ impl Tally {
     fn bound(&self) -> Result<(), Refusal> {
         let (count, most) = (self.index.len().saturating_add(self.extra), self.limits.entries);
         if count > most {
-            return Err(Refusal::new(Reason::Entries).detail(format!("more than {most}")));
+            return Err(Refusal::new(Reason::Entries).detail(format!("> {most}")));
         }
         Ok(())
     }

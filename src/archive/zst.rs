@@ -42,7 +42,8 @@ impl Unzst {
         if self.is_over() {
             return Ok(());
         }
-        Err(Refusal::new(Reason::Truncated).detail("zstd ends inside a frame"))
+        Err(Refusal::new(Reason::Truncated)
+            .detail(("el zstd termina a mitad de un bloque", "zstd ends inside a frame")))
     }
 
     /// Whether a frame has ended and no other begun.
@@ -57,7 +58,9 @@ impl Unzst {
 
     fn no_frame(&self) -> Refusal {
         match self.frames {
-            0 => Refusal::new(Reason::FormatMismatch).detail("content is no zstd"),
+            0 => {
+                Refusal::new(Reason::FormatMismatch).detail(("el contenido no es zstd", "content is no zstd"))
+            }
             _ => Refusal::new(Reason::GzipTrailing),
         }
     }
@@ -70,7 +73,7 @@ impl Unzst {
             }
             if text.contains("too much memory") {
                 let window = 1_u64 << WINDOW_LOG_MAX;
-                return Refusal::new(Reason::HeaderBad).detail(format!("zstd window over {window} bytes"));
+                return Refusal::new(Reason::HeaderBad).detail(format!("zstd: > {window} B"));
             }
             damaged(&text)
         })?;

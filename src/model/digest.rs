@@ -26,6 +26,12 @@ impl Digest {
         &self.0
     }
 
+    /// Half of it as two numbers: enough to tell two files apart.
+    pub fn halves(&self) -> (u64, u64) {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = self.0;
+        (u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes([i, j, k, l, m, n, o, p]))
+    }
+
     /// The first eight digits, enough to tell two packages of one night apart.
     pub fn short(&self) -> String {
         self.to_string().chars().take(8).collect()
@@ -40,7 +46,14 @@ impl From<[u8; 32]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            for (digit, nibble) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
+                *digit = if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) };
+            }
+        }
+        // Manifests hold thousands: one piece each, not 32.
+        f.pad(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -58,9 +71,11 @@ impl FromStr for Digest {
             return Err(DigestError);
         }
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| DigestError)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| DigestError)?;
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            for digit in pair {
+                let nibble = char::from(*digit).to_digit(16).and_then(|n| u8::try_from(n).ok());
+                *byte = *byte << 4 | nibble.ok_or(DigestError)?;
+            }
         }
         Ok(Self(bytes))
     }

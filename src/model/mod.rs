@@ -2,7 +2,7 @@
 //!
 //! Owns: [`Cut`], [`Digest`], [`Stage`], [`Code`], [`Rejection`], [`Outcome`],
 //! [`Receipt`], [`Event`] and the language people are spoken to in.
-//! Imports nothing of this crate. Everything here is a value: built once, checked
+//! Imports `archive` alone, whose reasons get their codes here. Everything here is a value: built once, checked
 //! at the border, passed on.
 
 mod code;
@@ -10,6 +10,7 @@ mod cut;
 mod digest;
 mod event;
 mod lang;
+mod refused;
 mod verdict;
 
 pub use code::Code;
@@ -17,4 +18,4 @@ pub use cut::{Cut, CutError};
 pub use digest::{Digest, DigestError, Hasher};
 pub use event::{Event, EventKind};
 pub use lang::Lang;
-pub use verdict::{Outcome, Receipt, Rejection, ReleaseId, Sender, Stage, Via, escape};
+pub use verdict::{Detail, Outcome, Receipt, Rejection, ReleaseId, Sender, Stage, Via, escape};

@@ -50,6 +50,10 @@ pub enum Via {
     Scp,
     /// A command line over SSH: `cat >`, `tar x`, `mv`…
     Exec,
+    /// rsync over SSH.
+    Rsync,
+    /// The rsync daemon's own protocol, plain or under TLS.
+    RsyncDaemon,
     /// The watched drop directory.
     Drop,
     /// `difusor publish`.
@@ -63,6 +67,8 @@ impl Via {
             Self::Sftp => "sftp",
             Self::Scp => "scp",
             Self::Exec => "exec",
+            Self::Rsync => "rsync",
+            Self::RsyncDaemon => "rsync-daemon",
             Self::Drop => "drop",
             Self::Operator => "operator",
         }
@@ -136,6 +142,33 @@ impl fmt::Display for ReleaseId {
     }
 }
 
+/// What a code does not say, in both languages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detail {
+    es: String,
+    en: String,
+}
+
+impl Detail {
+    /// The text of a language.
+    pub fn text(&self, lang: Lang) -> &str {
+        lang.pick(&self.es, &self.en)
+    }
+}
+
+impl From<String> for Detail {
+    /// Figures, names and what the system says: the same in both.
+    fn from(figures: String) -> Self {
+        Self { es: figures.clone(), en: figures }
+    }
+}
+
+impl<E: Into<String>, N: Into<String>> From<(E, N)> for Detail {
+    fn from((es, en): (E, N)) -> Self {
+        Self { es: es.into(), en: en.into() }
+    }
+}
+
 /// A refusal: what, where, and (through its code) what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
@@ -144,9 +177,9 @@ pub struct Rejection {
     /// The entry, file or field at fault; control characters escaped.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub entry: Option<String>,
-    /// Figures that help: sizes, limits, offsets, expected and found values.
+    /// What helps beside: sizes, limits, offsets, expected and found values.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub detail: Option<String>,
+    pub detail: Option<Detail>,
 }
 
 impl Rejection {
@@ -161,8 +194,8 @@ impl Rejection {
         self
     }
 
-    /// Adds figures.
-    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+    /// Adds figures, or a phrase in Spanish and English.
+    pub fn detail(mut self, detail: impl Into<Detail>) -> Self {
         self.detail = Some(detail.into());
         self
     }
@@ -179,7 +212,7 @@ impl Rejection {
             text.push_str(&format!(": «{entry}»"));
         }
         if let Some(detail) = &self.detail {
-            text.push_str(&format!(" ({detail})"));
+            text.push_str(&format!(" ({})", detail.text(lang)));
         }
         text
     }
@@ -243,11 +276,18 @@ pub enum Outcome {
         /// The hour of the opening, where one is known.
         opens: Option<Timestamp>,
     },
+    /// An increment without the package it builds on: stored, and applied when that comes.
+    Held {
+        /// Its cut, where one was found.
+        cut: Option<Cut>,
+    },
     /// The very same bytes came before: nothing to do.
     Repeated {
         /// SHA-256 of the package.
         package: Digest,
     },
+    /// A sum that came after its package says the same.
+    Agreed,
     /// Refused; the site is as it was and the package is kept.
     Rejected(Rejection),
 }
@@ -274,6 +314,18 @@ impl Outcome {
                     lang.pick("verificado y en espera de la apertura", "verified, waiting for the opening");
                 let opens = opens.map_or_else(String::new, |t| format!(" ({t})"));
                 format!("{done}{opens}: {}", hour(cut))
+            }
+            Self::Held { cut } => {
+                let why = lang.pick(
+                    "recibido y retenido: es un incremento y falta el primer paquete completo; \
+                     se aplicará cuando llegue",
+                    "received and held: it is an increment and the first whole package is missing; \
+                     it will be applied when that comes",
+                );
+                format!("{why}: {}", hour(cut))
+            }
+            Self::Agreed => {
+                lang.pick("la suma coincide con el paquete", "the sum agrees with the package").to_owned()
             }
             Self::Repeated { package } => {
                 let done = lang.pick("ya recibido antes, sin cambios", "received before, nothing changed");

@@ -21,6 +21,8 @@ pub(super) struct Header {
 pub(super) enum Kind {
     File,
     Dir,
+    /// A directory by the slash at its name's end, as before POSIX.
+    OldDir,
     /// `x`: PAX records for the next entry.
     Pax,
     /// `g`: PAX records for all that follow.
@@ -51,10 +53,12 @@ fn facts(block: &[u8; BLOCK], name: &[u8]) -> Result<(Kind, u64, i64), Refusal> 
         return Ok((kind, 0, 0));
     }
     let size = number(field(block, SIZE)).and_then(|size| u64::try_from(size).ok());
-    let size = size.ok_or_else(|| bad("size"))?;
-    let mtime = number_or_blank(field(block, MTIME)).ok_or_else(|| bad("mtime"))?;
+    let size = size.ok_or_else(|| bad(("tamaño", "size")))?;
+    let mtime = number_or_blank(field(block, MTIME)).ok_or_else(|| bad(("fecha", "mtime")))?;
     match kind {
-        Kind::Dir if size > 0 => Err(ambiguous("a directory with data")),
+        Kind::Dir | Kind::OldDir if size > 0 => {
+            Err(ambiguous(("una carpeta con datos", "a directory with data")))
+        }
         kind => Ok((kind, size, mtime)),
     }
 }
@@ -90,7 +94,7 @@ impl Dialect {
             [b'u', b's', b't', b'a', b'r', 0, ..] => Self::Ustar,
             b"ustar  \0" => Self::Gnu,
             magic if is_zero(magic) => Self::V7,
-            _ => return Err(bad("unknown magic word")),
+            _ => return Err(bad(("marca desconocida", "unknown magic word"))),
         };
         let unused = match dialect {
             Self::Ustar => USTAR_UNUSED,
@@ -98,7 +102,11 @@ impl Dialect {
         };
         // Times of incremental GNU and star archives stand where ustar has its prefix:
         // Python's tarfile reads them as part of the name, GNU tar does not.
-        if is_zero(field(block, unused)) { Ok(dialect) } else { Err(ambiguous("unused fields are set")) }
+        if is_zero(field(block, unused)) {
+            Ok(dialect)
+        } else {
+            Err(ambiguous(("campos sin uso que llevan datos", "unused fields are set")))
+        }
     }
 }
 
@@ -117,9 +125,8 @@ fn kind_of(block: &[u8; BLOCK], name: &[u8]) -> Result<Kind, Refusal> {
     let slash = name.ends_with(b"/");
     match field(block, TYPE) {
         // Before POSIX a directory was a file of no bytes whose name ends in a slash.
-        [0] if slash => Ok(Kind::Dir),
-        // GNU tar makes a directory of this, Python a file.
-        b"0" if slash => Err(ambiguous("a file whose name ends in '/'")),
+        [0] if slash => Ok(Kind::OldDir),
+        // A slash at its end may be where a long name was cut: the whole name decides.
         [0] | b"0" => Ok(Kind::File),
         b"5" => Ok(Kind::Dir),
         b"x" => Ok(Kind::Pax),
@@ -127,7 +134,7 @@ fn kind_of(block: &[u8; BLOCK], name: &[u8]) -> Result<Kind, Refusal> {
         b"L" => Ok(Kind::LongName),
         b"K" => Ok(Kind::LongLink),
         [other] => Ok(Kind::Other(*other)),
-        _ => Err(bad("type")),
+        _ => Err(bad(("tipo", "type"))),
     }
 }
 
@@ -135,7 +142,11 @@ fn kind_of(block: &[u8; BLOCK], name: &[u8]) -> Result<Kind, Refusal> {
 fn text(field: &[u8]) -> Result<&[u8], Refusal> {
     let end = field.iter().position(|b| *b == 0).unwrap_or(field.len());
     let (text, rest) = field.split_at(end);
-    if is_zero(rest) { Ok(text) } else { Err(ambiguous("a name goes on behind its NUL").entry(text)) }
+    if is_zero(rest) {
+        Ok(text)
+    } else {
+        Err(ambiguous(("el nombre sigue después de su NUL", "a name goes on behind its NUL")).entry(text))
+    }
 }
 
 /// The sum of all bytes with the checksum field as blanks, unsigned as POSIX says
@@ -192,11 +203,11 @@ fn field(block: &[u8; BLOCK], (from, to): (usize, usize)) -> &[u8] {
     block.get(from..to).unwrap_or_default()
 }
 
-fn bad(what: &str) -> Refusal {
-    Refusal::new(Reason::HeaderBad).detail(format!("tar: {what}"))
+fn bad((es, en): (&str, &str)) -> Refusal {
+    Refusal::new(Reason::HeaderBad).detail((format!("tar: {es}"), format!("tar: {en}")))
 }
 
-fn ambiguous(what: &str) -> Refusal {
+fn ambiguous(what: (&str, &str)) -> Refusal {
     Refusal::new(Reason::HeaderAmbiguous).detail(what)
 }
 

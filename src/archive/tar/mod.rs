@@ -120,9 +120,14 @@ impl Tar {
     pub(super) fn finish(self, format: Format) -> Result<Report, Refusal> {
         match self.state {
             State::End { zeros } if zeros >= BLOCK as u64 => self.tally.report(format),
-            State::End { .. } => Err(truncated("after the first of two end blocks")),
-            State::Header if self.filled == 0 => Err(truncated("tar without its end blocks")),
-            _ => Err(truncated("tar ends inside an entry")),
+            State::End { .. } => Err(truncated((
+                "tras el primero de sus dos bloques finales",
+                "after the first of two end blocks",
+            ))),
+            State::Header if self.filled == 0 => {
+                Err(truncated(("tar sin sus bloques finales", "tar without its end blocks")))
+            }
+            _ => Err(truncated(("el tar termina a mitad de una entrada", "tar ends inside an entry"))),
         }
     }
 
@@ -143,18 +148,20 @@ impl Tar {
 
     fn header(&mut self, sink: &mut dyn Sink) -> Result<(), Error> {
         if is_zero(&self.block) {
-            self.no_pending("the archive ends")?;
+            self.no_pending(("el final del tar", "the end of the tar"))?;
             self.state = State::End { zeros: 0 };
             return Ok(());
         }
         if !self.begun && !looks_like(&self.block) {
-            return Err(Refusal::new(Reason::FormatMismatch).detail("content is no tar").into());
+            return Err(Refusal::new(Reason::FormatMismatch)
+                .detail(("el contenido no es un tar", "content is no tar"))
+                .into());
         }
         self.begun = true;
         let header = Header::parse(&self.block)?;
         match header.kind {
             Kind::File => self.file(&header, sink),
-            Kind::Dir => self.dir(&header, sink),
+            Kind::Dir | Kind::OldDir => self.dir(&header, sink),
             Kind::Pax | Kind::PaxGlobal | Kind::LongName | Kind::LongLink => Ok(self.extended(&header)?),
             Kind::Other(byte) => Err(self.wrong_type(&header, byte).into()),
         }
@@ -239,24 +246,22 @@ impl Tar {
     fn extend(&mut self, kind: Kind, bytes: &[u8]) -> Result<(), Refusal> {
         match kind {
             Kind::PaxGlobal => {
-                self.no_pending("a global header")?;
+                self.no_pending(("una cabecera global", "a global header"))?;
                 Pax::check_global(bytes)
             }
-            Kind::Pax if self.pending.pax.is_some() => {
-                Err(Refusal::new(Reason::PaxAmbiguous).detail("two PAX headers for one entry"))
-            }
+            Kind::Pax if self.pending.pax.is_some() => Err(Refusal::new(Reason::PaxAmbiguous)
+                .detail(("dos cabeceras PAX para una entrada", "two PAX headers for one entry"))),
             Kind::Pax => {
                 self.pending.pax = Some(Pax::of_entry(bytes)?);
                 Ok(())
             }
-            Kind::LongName if self.pending.long_name.is_some() => {
-                Err(Refusal::new(Reason::HeaderAmbiguous).detail("two long names for one entry"))
-            }
+            Kind::LongName if self.pending.long_name.is_some() => Err(Refusal::new(Reason::HeaderAmbiguous)
+                .detail(("dos nombres largos para una entrada", "two long names for one entry"))),
             Kind::LongName => {
                 self.pending.long_name = Some(long_name(bytes)?);
                 Ok(())
             }
-            Kind::LongLink | Kind::File | Kind::Dir | Kind::Other(_) => {
+            Kind::LongLink | Kind::File | Kind::Dir | Kind::OldDir | Kind::Other(_) => {
                 self.pending.long_link = true;
                 Ok(())
             }
@@ -269,7 +274,9 @@ impl Tar {
         let pax = pending.pax.unwrap_or_default();
         let name = match (&pax.path, pending.long_name) {
             (Some(path), Some(_)) => {
-                return Err(Refusal::new(Reason::PaxAmbiguous).entry(path).detail("two long names"));
+                return Err(Refusal::new(Reason::PaxAmbiguous)
+                    .entry(path)
+                    .detail(("dos nombres largos", "two long names")));
             }
             (Some(path), None) => path.clone(),
             (None, Some(name)) => name,
@@ -278,44 +285,53 @@ impl Tar {
         if pending.long_link {
             return Err(Refusal::new(Reason::HeaderAmbiguous)
                 .entry(&name)
-                .detail("a link target, but no link"));
+                .detail(("un destino de enlace sin enlace", "a link target, but no link")));
         }
         if pax.sparse {
-            return Err(Refusal::new(Reason::EntryType).entry(&name).detail("sparse file"));
-        }
-        if header.kind == Kind::File && name.ends_with(b"/") {
-            return Err(Refusal::new(Reason::HeaderAmbiguous)
+            return Err(Refusal::new(Reason::EntryType)
                 .entry(&name)
-                .detail("a file whose name ends in '/'"));
+                .detail(("archivo disperso", "sparse file")));
         }
-        Ok((name, pax))
+        let slash = name.ends_with(b"/");
+        let unclear = match header.kind {
+            // GNU tar makes a directory of this, Python a file.
+            Kind::File if slash => ("un archivo cuyo nombre termina en «/»", "a file whose name ends in '/'"),
+            // The other way round: Python looks at the short name, GNU tar at the long one.
+            Kind::OldDir if !slash => {
+                ("una carpeta cuyo nombre largo es de archivo", "a directory whose long name is a file's")
+            }
+            _ => return Ok((name, pax)),
+        };
+        Err(Refusal::new(Reason::HeaderAmbiguous).entry(&name).detail(unclear))
     }
 
     fn wrong_type(&mut self, header: &Header, byte: u8) -> Refusal {
         let pending = std::mem::take(&mut self.pending);
         let name = pending.long_name.or_else(|| pending.pax.and_then(|pax| pax.path));
-        let what = match byte {
-            b'1' => "hard link",
-            b'2' => "symbolic link",
-            b'3' => "character device",
-            b'4' => "block device",
-            b'6' => "FIFO",
-            b'S' => "sparse file",
-            _ => "unknown type",
+        let (es, en) = match byte {
+            b'1' => ("enlace duro", "hard link"),
+            b'2' => ("enlace simbólico", "symbolic link"),
+            b'3' => ("dispositivo de caracteres", "character device"),
+            b'4' => ("dispositivo de bloques", "block device"),
+            b'6' => ("FIFO", "FIFO"),
+            b'S' => ("archivo disperso", "sparse file"),
+            _ => ("tipo desconocido", "unknown type"),
         };
         let type_byte = char::from(byte).escape_default();
         Refusal::new(Reason::EntryType)
             .entry(name.as_ref().unwrap_or(&header.name))
-            .detail(format!("{what} '{type_byte}'"))
+            .detail((format!("{es} '{type_byte}'"), format!("{en} '{type_byte}'")))
     }
 
     /// Nothing may wait for an entry when none follows.
-    fn no_pending(&self, where_: &str) -> Result<(), Refusal> {
+    fn no_pending(&self, (es, en): (&str, &str)) -> Result<(), Refusal> {
         if self.pending.is_empty() {
             return Ok(());
         }
         let reason = if self.pending.pax.is_some() { Reason::PaxAmbiguous } else { Reason::HeaderAmbiguous };
-        Err(Refusal::new(reason).detail(format!("an extended header, then {where_}")))
+        let (es, en) =
+            (format!("tras una cabecera extendida, {es}"), format!("an extended header, then {en}"));
+        Err(Refusal::new(reason).detail((es, en)))
     }
 }
 
@@ -327,8 +343,9 @@ fn size_of(header: &Header, pax: &Pax) -> Result<u64, Refusal> {
         // Twelve octal digits cannot hold it, so the header says nothing.
         Some(size) if size > OCTAL_SIZE_MAX && header.size == 0 && header.kind == Kind::File => Ok(size),
         Some(size) => {
-            let figures = format!("size {} in the header, {size} in PAX", header.size);
-            Err(Refusal::new(Reason::PaxAmbiguous).detail(figures))
+            let es = format!("tamaño {} en la cabecera, {size} en PAX", header.size);
+            let en = format!("size {} in the header, {size} in PAX", header.size);
+            Err(Refusal::new(Reason::PaxAmbiguous).detail((es, en)))
         }
     }
 }
@@ -340,7 +357,9 @@ fn long_name(bytes: &[u8]) -> Result<Vec<u8>, Refusal> {
     if is_zero(rest) {
         return Ok(name.to_vec());
     }
-    Err(Refusal::new(Reason::HeaderAmbiguous).entry(name).detail("a name goes on behind its NUL"))
+    Err(Refusal::new(Reason::HeaderAmbiguous)
+        .entry(name)
+        .detail(("el nombre sigue después de su NUL", "a name goes on behind its NUL")))
 }
 
 fn after(padding: u64) -> State {
@@ -355,7 +374,7 @@ fn up_to(left: u64, there: usize) -> usize {
     usize::try_from(left).unwrap_or(usize::MAX).min(there)
 }
 
-fn truncated(how: &str) -> Refusal {
+fn truncated(how: (&str, &str)) -> Refusal {
     Refusal::new(Reason::Truncated).detail(how)
 }
 

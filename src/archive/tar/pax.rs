@@ -27,7 +27,7 @@ impl Pax {
     /// Anything that would change later entries is refused.
     pub(super) fn check_global(bytes: &[u8]) -> Result<(), Refusal> {
         match records(bytes)?.iter().find(|(key, _)| *key != "comment") {
-            Some((key, _)) => Err(refusal(Reason::PaxKey, key).detail(format!("global {key}"))),
+            Some((key, _)) => Err(refusal(Reason::PaxKey, key).detail(format!("global: {key}"))),
             None => Ok(()),
         }
     }
@@ -55,7 +55,7 @@ fn records(mut bytes: &[u8]) -> Result<Vec<(&str, &[u8])>, Refusal> {
             return Err(refusal(Reason::PaxAmbiguous, key));
         }
         if records.len() == RECORDS_MAX {
-            return Err(Refusal::new(Reason::PaxTooBig).detail(format!("more than {RECORDS_MAX} records")));
+            return Err(Refusal::new(Reason::PaxTooBig).detail(format!("> {RECORDS_MAX}")));
         }
         records.push((key, value));
         bytes = rest;

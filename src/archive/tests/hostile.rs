@@ -195,6 +195,7 @@ fn headers() -> Vec<Case> {
         ),
         tar("a long name for nothing", site().meta(b'L', b"a\0"), HeaderAmbiguous),
         tar("a link target for a file", site().meta(b'K', b"a\0").file("x", b""), HeaderAmbiguous),
+        tar("an old folder, a long file", site().meta(b'L', b"a\0").entry("d/", 0), HeaderAmbiguous),
         tar("a long file name with a slash", site().meta(b'L', b"a/\0").file("x", b""), HeaderAmbiguous),
     ]
 }

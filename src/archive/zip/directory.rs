@@ -57,11 +57,18 @@ pub(super) struct Extra {
 impl Record {
     /// The record at `at`.
     pub(super) fn read(source: Source<'_>, at: u64) -> Result<Self, Error> {
-        let fixed = source.array::<FIXED>(at)?.ok_or_else(|| bad("directory overruns"))?;
-        let (facts, lengths) = fixed_fields(&fixed).ok_or_else(|| bad("no directory record"))?;
+        let fixed = source
+            .array::<FIXED>(at)?
+            .ok_or_else(|| bad(("el directorio rebasa su lugar", "directory overruns")))?;
+        let (facts, lengths) = fixed_fields(&fixed)
+            .ok_or_else(|| bad(("no es un registro del directorio", "no directory record")))?;
         let [name, extra, comment] = lengths.map(usize::from);
-        let body = source.get(at + FIXED as u64, name + extra)?.ok_or_else(|| bad("directory overruns"))?;
-        let (name, extra) = body.split_at_checked(name).ok_or_else(|| bad("directory overruns"))?;
+        let body = source
+            .get(at + FIXED as u64, name + extra)?
+            .ok_or_else(|| bad(("el directorio rebasa su lugar", "directory overruns")))?;
+        let (name, extra) = body
+            .split_at_checked(name)
+            .ok_or_else(|| bad(("el directorio rebasa su lugar", "directory overruns")))?;
         let length = (FIXED + body.len() + comment) as u64;
         let facts = complete(facts, name, extra).map_err(|refusal| refusal.entry(name))?;
         let path = text::decode(&facts).map_err(|refusal| refusal.entry(name))?;
@@ -77,19 +84,29 @@ impl Facts {
             return Err(Refusal::new(Reason::ZipEncrypted));
         }
         if !matches!(self.method, STORED | DEFLATED) || self.flags & PATCHED != 0 {
-            return Err(Refusal::new(Reason::ZipMethod).detail(format!("method {}", self.method)));
+            return Err(Refusal::new(Reason::ZipMethod).detail(format!("{}", self.method)));
         }
         match (self.mode_type, self.kind) {
             (0, _) | (S_IFREG, Kind::File) | (S_IFDIR, Kind::Dir) => {}
-            (S_IFREG | S_IFDIR, _) => return Err(ambiguous("mode and name disagree about a directory")),
-            (S_IFLNK, _) => return Err(Refusal::new(Reason::EntryType).detail("symbolic link")),
-            (kind, _) => return Err(Refusal::new(Reason::EntryType).detail(format!("mode {kind:o}"))),
+            (S_IFREG | S_IFDIR, _) => {
+                return Err(ambiguous((
+                    "modo y nombre se contradicen sobre si es carpeta",
+                    "mode and name disagree about a directory",
+                )));
+            }
+            (S_IFLNK, _) => {
+                return Err(Refusal::new(Reason::EntryType).detail(("enlace simbólico", "symbolic link")));
+            }
+            (kind, _) => return Err(Refusal::new(Reason::EntryType).detail(format!("0{kind:o}"))),
         }
         if self.dos_directory && self.kind == Kind::File {
-            return Err(ambiguous("attributes and name disagree about a directory"));
+            return Err(ambiguous((
+                "atributos y nombre se contradicen sobre si es carpeta",
+                "attributes and name disagree about a directory",
+            )));
         }
         if self.kind == Kind::Dir && self.size > 0 {
-            return Err(ambiguous("a directory with data"));
+            return Err(ambiguous(("una carpeta con datos", "a directory with data")));
         }
         if self.method == STORED && self.packed != self.size {
             return Err(Refusal::new(Reason::SizeMismatch).detail(format!("{} ≠ {}", self.packed, self.size)));
@@ -150,7 +167,8 @@ fn complete(mut facts: Facts, name: &[u8], extra: &[u8]) -> Result<Facts, Refusa
 pub(super) fn widen(values: &mut [&mut u64], zip64: Option<&[u8]>) -> Result<(), Refusal> {
     let mut fields = Fields(zip64.unwrap_or_default());
     for value in values.iter_mut().filter(|value| ***value == u64::from(u32::MAX)) {
-        **value = fields.u64().ok_or_else(|| bad("zip64 field too short"))?;
+        **value =
+            fields.u64().ok_or_else(|| bad(("campo zip64 demasiado corto", "zip64 field too short")))?;
     }
     Ok(())
 }
@@ -163,7 +181,9 @@ impl Extra {
         // Up to three bytes of padding are left by tools that align data.
         while fields.0.len() >= 4 {
             let (id, length) = (fields.u16().unwrap_or(0), fields.u16().unwrap_or(0));
-            let body = fields.take(length.into()).ok_or_else(|| bad("extra field overruns"))?;
+            let body = fields
+                .take(length.into())
+                .ok_or_else(|| bad(("un campo adicional rebasa su lugar", "extra field overruns")))?;
             let twice = match id {
                 0x0001 => extra.zip64.replace(body.to_vec()).is_some(),
                 0x7075 => extra.unicode.replace(unicode(body)?).is_some(),
@@ -171,11 +191,11 @@ impl Extra {
                 _ => false,
             };
             if twice {
-                return Err(ambiguous("an extra field comes twice"));
+                return Err(ambiguous(("un campo adicional viene dos veces", "an extra field comes twice")));
             }
         }
         if fields.0.iter().any(|b| *b != 0) {
-            return Err(bad("extra field overruns"));
+            return Err(bad(("un campo adicional rebasa su lugar", "extra field overruns")));
         }
         Ok(extra)
     }
@@ -199,10 +219,11 @@ fn unicode(body: &[u8]) -> Result<(u32, Vec<u8>), Refusal> {
     let mut fields = Fields(body);
     let version = fields.take(1);
     let crc = fields.u32().filter(|_| version == Some(&[1]));
-    crc.map(|crc| (crc, fields.0.to_vec())).ok_or_else(|| bad("unicode path field"))
+    crc.map(|crc| (crc, fields.0.to_vec()))
+        .ok_or_else(|| bad(("campo de ruta Unicode", "unicode path field")))
 }
 
-fn ambiguous(what: &str) -> Refusal {
+fn ambiguous(what: (&str, &str)) -> Refusal {
     Refusal::new(Reason::ZipAmbiguous).detail(what)
 }
 

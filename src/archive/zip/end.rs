@@ -25,7 +25,9 @@ pub(super) fn find(source: Source<'_>) -> Result<End, Error> {
     match exact(source)?.as_slice() {
         [] => Err(why_none(source)?.into()),
         [at] => read(source, *at),
-        [..] => Err(Refusal::new(Reason::ZipAmbiguous).detail("two end records").into()),
+        [..] => Err(Refusal::new(Reason::ZipAmbiguous)
+            .detail(("dos registros finales", "two end records"))
+            .into()),
     }
 }
 
@@ -78,7 +80,8 @@ fn why_none(source: Source<'_>) -> Result<Refusal, Error> {
             let reason = if declared > source.size() { Reason::Truncated } else { Reason::ZipTrailing };
             Ok(Refusal::new(reason))
         }
-        None => Ok(Refusal::new(Reason::Truncated).detail("zip without its end record")),
+        None => Ok(Refusal::new(Reason::Truncated)
+            .detail(("zip sin su registro final", "zip without its end record"))),
     }
 }
 
@@ -115,7 +118,7 @@ fn points_back(record: &[u8], place: u64) -> bool {
 
 fn read(source: Source<'_>, at: u64) -> Result<End, Error> {
     let record = source.get(at, LENGTH)?.unwrap_or_default();
-    let small = Small::parse(&record).ok_or_else(|| bad("end record"))?;
+    let small = Small::parse(&record).ok_or_else(|| bad(("registro final", "end record")))?;
     let locator = at.checked_sub(LOCATOR_LENGTH as u64);
     let locator = match locator {
         Some(place) => source.array::<LOCATOR_LENGTH>(place)?,
@@ -125,7 +128,9 @@ fn read(source: Source<'_>, at: u64) -> Result<End, Error> {
         Some(locator) if locator.starts_with(LOCATOR) => {
             zip64(source, at - LOCATOR_LENGTH as u64, &locator, &small)
         }
-        _ if small.needs_zip64() => Err(bad("zip64 end record missing").into()),
+        _ if small.needs_zip64() => {
+            Err(bad(("falta el registro final zip64", "zip64 end record missing")).into())
+        }
         _ => place(source, at, u64::from(small.entries), u64::from(small.size), u64::from(small.offset)),
     }
 }
@@ -156,23 +161,27 @@ impl Small {
 
 /// APPNOTE 4.3.14 and 4.3.15: the record must stand right before its locator.
 fn zip64(source: Source<'_>, at: u64, locator: &[u8], small: &Small) -> Result<End, Error> {
-    let big = at.checked_sub(BIG_LENGTH as u64).ok_or_else(|| bad("zip64 end record"))?;
-    let record = source.array::<BIG_LENGTH>(big)?.ok_or_else(|| bad("zip64 end record"))?;
+    let big =
+        at.checked_sub(BIG_LENGTH as u64).ok_or_else(|| bad(("registro final zip64", "zip64 end record")))?;
+    let record =
+        source.array::<BIG_LENGTH>(big)?.ok_or_else(|| bad(("registro final zip64", "zip64 end record")))?;
     let (entries, size, offset, place_said) =
-        big_fields(&record, locator).ok_or_else(|| bad("zip64 end record"))?;
+        big_fields(&record, locator).ok_or_else(|| bad(("registro final zip64", "zip64 end record")))?;
     let agree = |small: u64, most: u64, big: u64| small == most || small == big;
     let same = agree(small.entries.into(), u16::MAX.into(), entries)
         && agree(small.size.into(), u32::MAX.into(), size)
         && agree(small.offset.into(), u32::MAX.into(), offset);
     if !same {
-        return Err(Refusal::new(Reason::ZipAmbiguous).detail("the two end records differ").into());
+        return Err(Refusal::new(Reason::ZipAmbiguous)
+            .detail(("los dos registros finales difieren", "the two end records differ"))
+            .into());
     }
     if place_said < big {
         // The same shift as for the directory: something stands before the zip.
         return Err(shifted(source, big - place_said)?.into());
     }
     if place_said != big {
-        return Err(bad("zip64 locator").into());
+        return Err(bad(("localizador zip64", "zip64 locator")).into());
     }
     place(source, big, entries, size, offset)
 }
@@ -195,10 +204,12 @@ fn big_fields(record: &[u8], locator: &[u8]) -> Option<(u64, u64, u64, u64)> {
 
 /// The directory must end where the end record (or its zip64 part) begins.
 fn place(source: Source<'_>, at: u64, entries: u64, size: u64, offset: u64) -> Result<End, Error> {
-    let end =
-        offset.checked_add(size).filter(|end| *end <= source.size()).ok_or_else(|| bad("directory place"))?;
+    let end = offset
+        .checked_add(size)
+        .filter(|end| *end <= source.size())
+        .ok_or_else(|| bad(("lugar del directorio", "directory place")))?;
     if end > at {
-        return Err(bad("directory place").into());
+        return Err(bad(("lugar del directorio", "directory place")).into());
     }
     if end < at {
         return Err(misplaced(source, at, size, offset)?.into());
@@ -216,7 +227,11 @@ fn misplaced(source: Source<'_>, at: u64, size: u64, offset: u64) -> Result<Refu
     if stands(at - size)? || (size == 0 && shift > 0) {
         return shifted(source, shift);
     }
-    if stands(offset)? { Ok(Refusal::new(Reason::ZipHidden)) } else { Ok(bad("directory place")) }
+    if stands(offset)? {
+        Ok(Refusal::new(Reason::ZipHidden))
+    } else {
+        Ok(bad(("lugar del directorio", "directory place")))
+    }
 }
 
 /// A whole zip stands `shift` bytes into the file. When the file itself begins like a zip

@@ -36,11 +36,15 @@ pub(super) fn copy(
 
 /// Compares the local header with the directory; gives the place of the data.
 fn check_header(source: Source<'_>, facts: &Facts, place: &Place<'_>) -> Result<u64, Error> {
-    let fixed = source.array::<FIXED>(place.from)?.ok_or_else(|| bad("local header overruns"))?;
+    let fixed = source
+        .array::<FIXED>(place.from)?
+        .ok_or_else(|| bad(("la cabecera local rebasa su lugar", "local header overruns")))?;
     let (local, name, extra) = Local::parse(&fixed).ok_or_else(|| Refusal::new(Reason::ZipMismatch))?;
     let body = source.get(place.from + FIXED as u64, name + extra)?;
-    let body = body.ok_or_else(|| bad("local header overruns"))?;
-    let (name, extra) = body.split_at_checked(name).ok_or_else(|| bad("local header overruns"))?;
+    let body = body.ok_or_else(|| bad(("la cabecera local rebasa su lugar", "local header overruns")))?;
+    let (name, extra) = body
+        .split_at_checked(name)
+        .ok_or_else(|| bad(("la cabecera local rebasa su lugar", "local header overruns")))?;
     let start = place.from + (FIXED + body.len()) as u64;
     if start > place.to {
         return Err(Refusal::new(Reason::ZipOverlap).into());
@@ -76,7 +80,7 @@ impl Local {
 
     fn agree(mut self, facts: &Facts, name: &[u8], extra: &Extra) -> Result<(), Refusal> {
         if name != facts.raw_name {
-            return Err(mismatch("name").detail(name.escape_ascii().to_string()));
+            return Err(mismatch(("nombre", "name")).detail(name.escape_ascii().to_string()));
         }
         widen(&mut [&mut self.size, &mut self.packed], extra.zip64())?;
         let times = match (extra.mtime, facts.extra.mtime) {
@@ -92,16 +96,16 @@ impl Local {
         let blank = facts.has_descriptor();
         let number = |local: u64, central: u64| local == central || (blank && local == 0);
         let checks = [
-            ("flags", self.flags == facts.flags),
-            ("method", self.method == facts.method),
-            ("time", self.dos == facts.dos && times),
-            ("unicode path", unicode),
-            ("crc", number(self.crc.into(), facts.crc.into())),
-            ("packed size", number(self.packed, facts.packed)),
-            ("size", number(self.size, facts.size)),
+            (("banderas", "flags"), self.flags == facts.flags),
+            (("método", "method"), self.method == facts.method),
+            (("hora", "time"), self.dos == facts.dos && times),
+            (("ruta Unicode", "unicode path"), unicode),
+            (("crc", "crc"), number(self.crc.into(), facts.crc.into())),
+            (("tamaño comprimido", "packed size"), number(self.packed, facts.packed)),
+            (("tamaño", "size"), number(self.size, facts.size)),
         ];
         match checks.iter().find(|(_, same)| !same) {
-            Some((what, _)) => Err(mismatch(what)),
+            Some((what, _)) => Err(mismatch(*what)),
             None => Ok(()),
         }
     }
@@ -115,10 +119,14 @@ fn check_rest(source: Source<'_>, facts: &Facts, from: u64, to: u64) -> Result<(
     let length = usize::try_from(to - from).unwrap_or(usize::MAX);
     if !matches!(length, 12 | 16 | 20 | 24) {
         let reason = if length < 12 { Reason::ZipMismatch } else { Reason::ZipHidden };
-        return Err(Refusal::new(reason).detail(format!("descriptor of {length} bytes")).into());
+        return Err(Refusal::new(reason).detail(format!("descriptor: {length} B")).into());
     }
     let bytes = source.get(from, length)?.unwrap_or_default();
-    if descriptor_agrees(&bytes, facts) == Some(true) { Ok(()) } else { Err(mismatch("descriptor").into()) }
+    if descriptor_agrees(&bytes, facts) == Some(true) {
+        Ok(())
+    } else {
+        Err(mismatch(("descriptor", "descriptor")).into())
+    }
 }
 
 /// With its signature or without, in 32 or 64 bits: the length tells which.
@@ -142,15 +150,15 @@ fn content(source: Source<'_>, facts: &Facts, start: u64, sink: Option<&mut dyn 
         pieces(source, start, facts.packed, |bytes| out.put(bytes))?;
     }
     if out.left > 0 {
-        let figures = format!("{} declared, {} found", facts.size, facts.size - out.left);
+        let figures = format!("{} ≠ {} B", facts.size, facts.size - out.left);
         return Err(Refusal::new(Reason::SizeMismatch).detail(figures).into());
     }
     if out.crc.sum() != facts.crc {
-        let figures = format!("{:08x} declared, {:08x} found", facts.crc, out.crc.sum());
+        let figures = format!("{:08x} ≠ {:08x}", facts.crc, out.crc.sum());
         return Err(Refusal::new(Reason::ZipCrc).detail(figures).into());
     }
     if facts.kind == Kind::Dir && facts.packed > 0 && facts.method != DEFLATED {
-        return Err(bad("a directory with data").into());
+        return Err(bad(("una carpeta con datos", "a directory with data")).into());
     }
     Ok(())
 }
@@ -162,9 +170,9 @@ fn inflate(source: Source<'_>, facts: &Facts, start: u64, out: &mut Output<'_>) 
     pieces(source, start, facts.packed, |mut bytes| {
         while !ended {
             let before = (inflate.total_in(), inflate.total_out());
-            let status = inflate
-                .decompress(bytes, &mut buffer, FlushDecompress::None)
-                .map_err(|_| Refusal::new(Reason::ZipCrc).detail("deflate data damaged"))?;
+            let status = inflate.decompress(bytes, &mut buffer, FlushDecompress::None).map_err(|_| {
+                Refusal::new(Reason::ZipCrc).detail(("datos deflate dañados", "deflate data damaged"))
+            })?;
             let taken = usize::try_from(inflate.total_in() - before.0).unwrap_or(usize::MAX);
             let given = usize::try_from(inflate.total_out() - before.1).unwrap_or(usize::MAX);
             out.put(buffer.get(..given).unwrap_or_default())?;
@@ -180,7 +188,9 @@ fn inflate(source: Source<'_>, facts: &Facts, start: u64, out: &mut Output<'_>) 
     if ended {
         return Ok(());
     }
-    Err(Refusal::new(Reason::SizeMismatch).detail("deflate data goes on behind its entry").into())
+    Err(Refusal::new(Reason::SizeMismatch)
+        .detail(("los datos deflate siguen después de su entrada", "deflate data goes on behind its entry"))
+        .into())
 }
 
 /// Gives a range of the file piece by piece.
@@ -215,8 +225,10 @@ impl Output<'_> {
             return Ok(());
         }
         let left = self.left.checked_sub(bytes.len() as u64);
-        self.left =
-            left.ok_or_else(|| Refusal::new(Reason::SizeMismatch).detail("more data than declared"))?;
+        self.left = left.ok_or_else(|| {
+            Refusal::new(Reason::SizeMismatch)
+                .detail(("más datos que los declarados", "more data than declared"))
+        })?;
         self.crc.update(bytes);
         match &mut self.sink {
             Some(sink) => sink.data(bytes).map_err(Error::Sink),
@@ -244,12 +256,15 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
-fn mismatch(what: &str) -> Refusal {
+fn mismatch(what: (&str, &str)) -> Refusal {
     Refusal::new(Reason::ZipMismatch).detail(what)
 }
 
 fn hidden(bytes: u64) -> Refusal {
-    Refusal::new(Reason::ZipHidden).detail(format!("{bytes} bytes belong to no entry"))
+    Refusal::new(Reason::ZipHidden).detail((
+        format!("{bytes} bytes que no son de ninguna entrada"),
+        format!("{bytes} bytes belong to no entry"),
+    ))
 }
 
 pub(super) const SIGNATURE: &[u8; 4] = b"PK\x03\x04";

@@ -55,7 +55,10 @@ fn judge_directory(source: Source<'_>, end: &End, tally: &mut Tally) -> Result<V
         let record = Record::read(source, at)?;
         let next = at + record.length;
         if next > end.directory.end {
-            return Err(Refusal::new(Reason::ZipBad).entry(&record.name).detail("directory overruns").into());
+            return Err(Refusal::new(Reason::ZipBad)
+                .entry(&record.name)
+                .detail(("el directorio rebasa su lugar", "directory overruns"))
+                .into());
         }
         let (name, facts) = (record.name, record.facts);
         let dest = admit(tally, &record.path, &facts).map_err(|refusal| refusal.entry(&name))?;
@@ -64,7 +67,10 @@ fn judge_directory(source: Source<'_>, end: &End, tally: &mut Tally) -> Result<V
     }
     if at != end.directory.end {
         return Err(Refusal::new(Reason::ZipHidden)
-            .detail("bytes in the directory belong to no entry")
+            .detail((
+                "hay bytes del directorio que no son de ninguna entrada",
+                "bytes in the directory belong to no entry",
+            ))
             .into());
     }
     Ok(entries)
@@ -161,6 +167,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn bad(what: &str) -> Refusal {
+fn bad(what: (&str, &str)) -> Refusal {
     Refusal::new(Reason::ZipBad).detail(what)
 }

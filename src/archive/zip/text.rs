@@ -13,9 +13,8 @@ pub(super) fn decode(facts: &Facts) -> Result<String, Refusal> {
         return Err(Refusal::new(Reason::PathNotUtf8));
     }
     match (plain, unicode(facts)?) {
-        (Some(plain), Some(unicode)) if plain != unicode => {
-            Err(Refusal::new(Reason::ZipAmbiguous).detail("the Unicode path is another name"))
-        }
+        (Some(plain), Some(unicode)) if plain != unicode => Err(Refusal::new(Reason::ZipAmbiguous)
+            .detail(("la ruta Unicode es otro nombre", "the Unicode path is another name"))),
         (Some(plain), _) => Ok(plain.to_owned()),
         // Windows packers put the name there because the code page of the raw one is anyone's guess.
         (None, Some(unicode)) => Ok(unicode.to_owned()),
@@ -30,11 +29,13 @@ fn unicode(facts: &Facts) -> Result<Option<&str>, Refusal> {
     let mut sum = Crc::new();
     sum.update(&facts.raw_name);
     if sum.sum() != *crc {
-        return Err(Refusal::new(Reason::ZipAmbiguous).detail("the Unicode path is stale"));
+        return Err(Refusal::new(Reason::ZipAmbiguous)
+            .detail(("la ruta Unicode es de otro nombre anterior", "the Unicode path is stale")));
     }
     let name = std::str::from_utf8(name).map_err(|_| Refusal::new(Reason::PathNotUtf8))?;
     if name.ends_with('/') != facts.raw_name.ends_with(b"/") {
-        return Err(Refusal::new(Reason::ZipAmbiguous).detail("the Unicode path is another kind"));
+        return Err(Refusal::new(Reason::ZipAmbiguous)
+            .detail(("la ruta Unicode es de otro tipo", "the Unicode path is another kind")));
     }
     Ok(Some(name))
 }
