@@ -25,7 +25,7 @@ pub use fault::{Fault, Wrong};
 pub use follow::{Following, Report, follow};
 pub use gate::{Gate, Refusal, Stay, Users};
 pub use keyring::{Change, Keyring, TrustedKey, Unusable, What};
-pub use sources::Sources;
+pub use sources::{Sources, source};
 
 /// Proof that a peer was admitted: being there means having been checked.
 #[derive(Clone, Debug)]

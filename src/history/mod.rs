@@ -195,6 +195,18 @@ impl History {
         self.dir.open_file(record.file())
     }
 
+    /// Opens the package of the same container as `name` that came last.
+    pub fn newest(&self, name: &str) -> io::Result<Option<File>> {
+        let suffix = format!(".{}", extension(name));
+        let fits = |listed: &Listed| {
+            let id = listed.name.to_str().and_then(|name| name.strip_suffix(&suffix));
+            id.is_some_and(|id| id.parse::<Digest>().is_ok())
+        };
+        let originals = self.dir.list()?.into_iter().filter(fits);
+        let newest = originals.max_by_key(|listed| (listed.stat.st_ctime, listed.stat.st_ctime_nsec));
+        newest.map(|listed| self.dir.open_file(listed.name)).transpose()
+    }
+
     /// Reads an original (and the files of a pushed tree) again and compares it with its name.
     pub fn verify(&self, id: Digest) -> io::Result<Check> {
         let Some(record) = self.record(id)? else { return Ok(Check::Missing) };

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Code, Cut, Digest, Outcome, Receipt, ReleaseId};
+use super::TREE;
+use crate::model::{Code, Cut, Digest, Lang, Outcome, Receipt, ReleaseId};
 
 /// All that is known of one original.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Verdict {
     /// The entry at fault and the figures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Of an increment: the originals it was laid over, the first package first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub onto: Vec<Digest>,
 }
 
 /// What was decided.
@@ -52,6 +56,8 @@ pub enum Decision {
     Published,
     /// Verified and staged, not (yet) shown.
     Staged,
+    /// An increment that waits for the package it builds on.
+    Held,
     /// The same bytes had been dealt with.
     Repeated,
     /// Refused.
@@ -59,18 +65,20 @@ pub enum Decision {
 }
 
 impl Verdict {
-    /// The verdict that `outcome` gives the sender.
-    pub fn of(outcome: &Outcome, at: Timestamp) -> Self {
-        let bare = |result, cut| Self { at, result, cut, release: None, code: None, detail: None };
+    /// The verdict that `outcome` gives the sender, its detail in `lang`.
+    pub fn of(outcome: &Outcome, at: Timestamp, lang: Lang) -> Self {
+        let bare =
+            |result, cut| Self { at, result, cut, release: None, code: None, detail: None, onto: Vec::new() };
         match outcome {
             Outcome::Published { cut, release, .. } => {
                 Self { release: Some(release.clone()), ..bare(Decision::Published, *cut) }
             }
             Outcome::Staged { cut, .. } => bare(Decision::Staged, *cut),
-            Outcome::Repeated { .. } => bare(Decision::Repeated, None),
+            Outcome::Held { cut } => bare(Decision::Held, *cut),
+            Outcome::Repeated { .. } | Outcome::Agreed => bare(Decision::Repeated, None),
             Outcome::Rejected(no) => {
-                let detail: Vec<&str> =
-                    [&no.entry, &no.detail].into_iter().flatten().map(String::as_str).collect();
+                let detail = no.detail.as_ref().map(|detail| detail.text(lang));
+                let detail: Vec<&str> = no.entry.as_deref().into_iter().chain(detail).collect();
                 let detail = (!detail.is_empty()).then(|| detail.join(": "));
                 Self { code: Some(no.code), detail, ..bare(Decision::Rejected, None) }
             }
@@ -79,8 +87,18 @@ impl Verdict {
 }
 
 impl Record {
+    /// What was decided last, repetitions apart.
+    pub fn standing(&self) -> Option<&Verdict> {
+        self.verdicts.iter().rev().find(|verdict| verdict.result != Decision::Repeated)
+    }
+
     pub(super) fn new(id: Digest, ext: &str) -> Self {
         Self { id, ext: ext.to_owned(), receptions: Vec::new(), receptions_left_out: 0, verdicts: Vec::new() }
+    }
+
+    /// Whether it is the manifest of a pushed tree.
+    pub fn is_tree(&self) -> bool {
+        self.ext == TREE
     }
 
     /// Name of the file that holds its bytes.

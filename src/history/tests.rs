@@ -2,7 +2,7 @@ use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 
 use super::*;
-use crate::model::{Code, Outcome, Rejection, Sender, Via};
+use crate::model::{Code, Lang, Outcome, Rejection, Sender, Via};
 
 struct Bench {
     _scratch: tempfile::TempDir,
@@ -77,12 +77,12 @@ fn a_verdict_stays_with_its_package() {
     let bench = Bench::new();
     let kept = bench.keep(b"abc", &receipt("a.tar", EARLY));
     assert!(bench.history.list().unwrap()[0].verdicts.is_empty());
-    let no = Rejection::new(Code::EntryType).entry("dev").detail("type 3");
-    let verdict = Verdict::of(&Outcome::Rejected(no), LATE.parse().unwrap());
+    let no = Rejection::new(Code::EntryType).entry("dev").detail("3".to_owned());
+    let verdict = Verdict::of(&Outcome::Rejected(no), LATE.parse().unwrap(), Lang::Es);
     bench.history.record_verdict(kept.id, verdict.clone()).unwrap();
     let record = bench.history.get(kept.id).unwrap().unwrap();
     assert_eq!(record.verdicts, [verdict]);
-    assert_eq!((record.receptions.len(), record.verdicts[0].detail.as_deref()), (1, Some("dev: type 3")));
+    assert_eq!((record.receptions.len(), record.verdicts[0].detail.as_deref()), (1, Some("dev: 3")));
     assert!(bench.history.record_verdict(Digest::of(b"x"), record.verdicts[0].clone()).is_err());
 }
 

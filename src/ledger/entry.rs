@@ -44,6 +44,8 @@ kinds! {
     Verified "verified" "A stored package was verified and staged";
     Rejected "rejected" "A stored package was rejected";
     Repeated "repeated" "The very same bytes came again";
+    Summed "summed" "A sum that came after its package was compared with it and agrees";
+    Held "held" "An increment was stored until the package that it builds on comes";
     Superseded "superseded" "A verified package was passed over for a newer one, or is older than what is live";
     Intention "intention" "About to swap the pointer";
     Published "published" "The pointer was swapped: readers see this release";

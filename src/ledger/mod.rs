@@ -111,7 +111,12 @@ impl Ledger {
         self.inner().record(&entry, Durability::Synced)
     }
 
-    /// Appends a fact that may be lost by a power cut.
+    /// Makes durable what was only noted.
+    pub fn sync(&self) -> io::Result<()> {
+        durable::sync_data(&self.inner().ledger)
+    }
+
+    /// Appends a fact that may be lost by a power cut, until the next one is appended durably.
     pub fn note(&self, entry: Entry) -> io::Result<()> {
         self.inner().record(&entry, Durability::Lazy)
     }
