@@ -34,11 +34,17 @@ pub struct DropConfig {
     pub inbox_bytes: u64,
     /// Age from which a partial upload is removed: nobody resumes yesterday's cut.
     pub partial_age: Duration,
+    /// Bytes kept of pushes that broke off, of all senders.
+    pub partial_bytes: u64,
     /// Disk that stays free whatever comes: the ledger, and the unpacking of one cut.
     pub reserve_bytes: u64,
-    /// How long a full queue to the publisher is waited for. What waits longer is durable
-    /// all the same and found by the publisher's own sweep.
+    /// Arrivals that may wait for the publisher.
+    pub queue: usize,
+    /// How long a full queue is waited for. What waits longer is durable all the same and
+    /// found by the publisher at its next start.
     pub queue_wait: Duration,
+    /// How long after a package its sum may come and still be compared with it.
+    pub late_sums: Duration,
     /// How long a file in the watched directory must rest before it is taken.
     pub settle: Duration,
     /// How often the watched directory is read whole, whatever inotify says.
@@ -60,8 +66,11 @@ impl DropConfig {
             names_max: 20_000,
             inbox_bytes: 4 << 30,
             partial_age: Duration::from_secs(24 * 3600),
+            partial_bytes: 2 << 30,
             reserve_bytes: 256 << 20,
+            queue: QUEUE,
             queue_wait: Duration::from_secs(10),
+            late_sums: Duration::from_secs(2 * 60),
             settle: Duration::from_secs(2),
             rescan: Duration::from_secs(5),
         }
@@ -71,5 +80,6 @@ impl DropConfig {
 /// What the institutes call their packages, and the two other containers we read.
 const PACKAGE_NAMES: [&str; 5] = ["*.tar.gz", "*.tgz", "*.tar", "*.tar.zst", "*.zip"];
 
-/// Packages that wait for the publisher. More than eight is an incident, not a queue.
-pub(super) const QUEUE: usize = 8;
+/// Far more than senders who wait for their verdicts can bring together: a package that finds
+/// no place here would not be looked at before the next start.
+const QUEUE: usize = 4096;

@@ -18,7 +18,8 @@ use rustix::fs::{Stat as Raw, Timespec, Timestamps, UTIME_OMIT};
 use super::names::{self, same_format, shown};
 use super::room::{Room, Slots, Standing, Usage, inode, lock, size};
 use super::submit::{self, Whole};
-use super::{DropError, Stat, Submission};
+use super::sums::Sums;
+use super::{DropError, Look, Stat, Submission};
 use crate::durable::{Dir, Listed};
 use crate::history::Kept;
 use crate::model::{Code, Rejection, Sender};
@@ -115,6 +116,22 @@ impl Inbox {
         }
         seen.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(seen)
+    }
+
+    /// A whole file or directory; broken-off uploads are not seen.
+    pub(super) fn whole(&self, path: &Path) -> Result<Option<Raw>, DropError> {
+        match self.place(path) {
+            Ok((parent, name)) => Ok(found(parent.stat(name))?),
+            Err(DropError::NotFound | DropError::NotDir) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whole files and directories in a directory.
+    pub(super) fn list_whole(&self, path: &Path) -> Result<Vec<Listed>, DropError> {
+        let mut names = self.sub(path)?.list()?;
+        names.retain(|listed| partial_of(&listed.name).is_none());
+        Ok(names)
     }
 
     pub(super) fn read(&self, path: &Path) -> Result<File, DropError> {
@@ -225,8 +242,7 @@ impl Inbox {
         let raw = rustix::fs::fstat(&file).map_err(io::Error::from)?;
         // A package that stays one is known already.
         let known = raw.st_nlink > 1 && same_format(from_name, to_name);
-        let mut submission = None;
-        if self.room.names.is_package(to_name) && !known {
+        let submission = if self.room.names.is_package(to_name) && !known {
             let arrived = Timestamp::from_second(raw.st_mtime).unwrap_or_default();
             let done = self.submit(Finished {
                 file: &file,
@@ -237,11 +253,13 @@ impl Inbox {
                 first_byte: arrived,
                 // The rename is what makes it whole.
                 last_byte: self.room.clock.now(),
+                look: self.room.called_back(&raw),
             })?;
-            submission = Some(done);
+            Some(done)
         } else {
             from_dir.rename_to(from_name, &to_dir, to_name)?;
-        }
+            self.late_sum(&to_dir, to_name, sender)?
+        };
         // Of the name that is replaced nothing stays, not even a broken-off upload.
         // A package is safe by now: that this fails is no reason to refuse it.
         let partial = partial_name(to_name);
@@ -259,7 +277,8 @@ impl Inbox {
         let (from_dir, from_name) = done.from;
         let (to_dir, to_name) = done.to;
         let before = to_dir.open_file(to_name).ok();
-        let sidecars = names::sidecars(to_dir, to_name, before.as_ref())?;
+        let mut sidecars = names::sidecars(to_dir, to_name, before.as_ref())?;
+        sidecars.retain(|side| !self.room.is_spent(&side.content));
         // The history takes a second name: a crash on the way leaves the first.
         let scratch = self.room.fresh("package-");
         from_dir.link_to(from_name, &self.room.incoming, &scratch)?;
@@ -279,6 +298,7 @@ impl Inbox {
             first_byte: done.first_byte,
             last_byte: done.last_byte,
             sidecars: sidecars.into_iter().map(|side| (side.name, side.content)).collect(),
+            look: done.look,
         };
         let (submission, kept) = submit::submit(&self.room, whole).inspect_err(|_| {
             // Gone already if the history took it.
@@ -294,6 +314,23 @@ impl Inbox {
             let _ = from_dir.remove_file(from_name);
         }
         Ok(submission)
+    }
+
+    /// Compares a sums file that has just got its name with packages that came before it.
+    pub(super) fn late_sum(
+        &self,
+        dir: &Dir,
+        name: &OsStr,
+        sender: impl FnOnce() -> Sender,
+    ) -> Result<Option<Submission>, DropError> {
+        match name.to_str().filter(|name| names::is_sidecar(name)) {
+            Some(side) => {
+                let sums = Sums { name: side, written: self.room.clock.now(), sender: &sender() };
+                let late = self.room.late_sum(&sums, || dir.read(name, names::SIDECAR_BYTES))?;
+                Ok(late.map(|late| late.submission))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Gives the original a second name in the inbox and drops the oldest such names.
@@ -404,12 +441,13 @@ pub(super) struct Finished<'a> {
     pub(super) sender: Sender,
     pub(super) first_byte: Timestamp,
     pub(super) last_byte: Timestamp,
+    /// Who looked at it while it came.
+    pub(super) look: Option<Box<dyn Look>>,
 }
 
 /// Removes partial uploads of all inboxes that are older than the configuration allows.
-pub(super) fn sweep(room: &Room) -> io::Result<usize> {
-    let age = i64::try_from(room.config.partial_age.as_secs()).unwrap_or(i64::MAX);
-    let oldest = room.clock.now().as_second().saturating_sub(age);
+pub(super) fn sweep(room: &Room, oldest: i64) -> io::Result<usize> {
+    room.forget_looks();
     let mut swept = 0;
     for key in room.inbox.list()?.into_iter().filter(Listed::is_dir) {
         walk(&room.inbox.sub(&key.name)?, &mut |dir, listed| {
@@ -481,7 +519,7 @@ pub(super) fn gone(freed: io::Result<()>) -> io::Result<()> {
 
 /// A key's name as one component: a comment may hold anything, and two names never
 /// share a folder.
-fn folder(key: &str) -> String {
+pub(super) fn folder(key: &str) -> String {
     let mut folder = String::new();
     for byte in key.bytes() {
         let plain =

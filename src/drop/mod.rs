@@ -1,10 +1,10 @@
 //! The drop: uploads in flight, what a sender sees, and the watched directory.
 //!
 //! Owns `var/drop` (watched), `var/inbox/<key name>/` (what a sender sees of its own
-//! packages) and `var/incoming/` (bytes on their way). A file that became whole under
+//! packages), `var/incoming/` (bytes on their way) and `var/partial/` (what rsync pushes left that broke off). A file that became whole under
 //! a package's name is kept in the history, written to the ledger and handed on as an
 //! [`Arrival`]; a tree written under `sitio/` becomes one at the clean end of its session.
-//! Imports `archive`, `durable`, `clock`, `model`, `access`, `history`, `ledger`.
+//! Imports `archive`, `durable`, `clock`, `model`, `access`, `history`, `ledger`, `rsync`.
 //!
 //! The flow of a package: [`View::create`] → [`Upload::write_at`] → [`Upload::close`] →
 //! `submit` → [`Arrival`]. A file is always written anew, as `.~NAME` beside its final
@@ -13,15 +13,20 @@
 //! under its final name, can be resumed, and is never a package.
 //!
 //! Sums that lie beside a package when it becomes whole travel with it. One that comes
-//! later is not waited for: send sums first, or the package under a temporary name and
-//! rename it last.
+//! within minutes after it is compared too ([`LateSum`]); the package is not held up for it.
 
+mod ahead;
 mod config;
 mod inbox;
 mod names;
+mod order;
 mod path;
+mod push;
 mod room;
+mod shelf;
+mod submission;
 mod submit;
+mod sums;
 mod tree;
 mod upload;
 mod view;
@@ -33,20 +38,22 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::access::Grant;
 use crate::clock::Clock;
 use crate::durable::Dir;
 use crate::history::{History, Kept};
 use crate::ledger::Ledger;
-use crate::model::{Code, Digest, Outcome, Receipt, Rejection, Sender, Via};
+use crate::model::{Code, Digest, Lang, Receipt, Rejection, Sender, Via};
 
+pub use ahead::{Ahead, Early, Look, Lookers};
 pub use config::DropConfig;
-pub use path::VPath;
+pub use path::{Aliases, VPath};
+pub use push::{Push, PushConfig, Start, Vanished};
+pub use submission::{Answer, Submission};
 pub use tree::{Live, LiveFile, LiveTree};
 pub use upload::Upload;
 pub use view::View;
@@ -62,7 +69,7 @@ pub struct Arrival {
     /// back after a restart.
     pub base: Option<Arc<LiveTree>>,
     /// Where the verdict goes; nobody may be listening any more.
-    pub verdict: oneshot::Sender<Outcome>,
+    pub verdict: Answer,
 }
 
 /// What came.
@@ -74,9 +81,22 @@ pub enum Payload {
         kept: Kept,
         /// Sums that came beside it: file name and content.
         sidecars: Vec<(String, Vec<u8>)>,
+        /// What was seen of it before it was whole.
+        early: Option<Early>,
     },
     /// Changes to the live tree.
     Tree(TreeChange),
+    /// Sums of packages that came before.
+    Sum(LateSum),
+}
+
+/// A sums file that came after the packages it speaks of; the receipt has its name.
+#[derive(Debug)]
+pub struct LateSum {
+    /// Those packages: their place in the history, and the name they came under.
+    pub packages: Vec<(Digest, String)>,
+    /// What the file says.
+    pub content: Vec<u8>,
 }
 
 /// A transaction on the published tree: what its session wrote and removed,
@@ -180,6 +200,26 @@ pub enum DropError {
     Io(#[source] io::Error),
 }
 
+impl DropError {
+    /// One sentence for the sender, without period.
+    pub fn explain(&self, lang: Lang) -> String {
+        let text = match self {
+            Self::NotFound => lang.pick("no existe el archivo o la carpeta", "no such file or folder"),
+            Self::Exists => lang.pick("el nombre ya existe", "the name exists already"),
+            Self::IsDir => lang.pick("es una carpeta", "it is a folder"),
+            Self::NotDir => lang.pick("no es una carpeta", "it is not a folder"),
+            Self::NotEmpty => lang.pick("la carpeta no está vacía", "the folder is not empty"),
+            Self::Io(_) => lang.pick(
+                "el difusor no pudo leer o escribir en su disco; avise a su operador",
+                "the difusor could not read or write its disk; tell its operator",
+            ),
+            Self::Denied(reason) => reason,
+            Self::Rejected(rejection) => return rejection.line(lang),
+        };
+        text.to_owned()
+    }
+}
+
 impl From<io::Error> for DropError {
     fn from(error: io::Error) -> Self {
         use io::ErrorKind as K;
@@ -202,35 +242,6 @@ impl From<Rejection> for DropError {
     }
 }
 
-/// A durable package or tree whose verdict is on its way.
-#[derive(Debug)]
-pub struct Submission {
-    /// Its name as the sender knows it.
-    pub name: String,
-    /// The verdict, when the publisher has reached it.
-    pub verdict: oneshot::Receiver<Outcome>,
-}
-
-impl Submission {
-    /// The verdict, if it is reached within `bound`. Blocks the thread: for programs on a
-    /// blocking thread of the runtime, or on one of their own.
-    pub fn wait(self, bound: Duration) -> Option<Outcome> {
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => runtime.block_on(self.outcome(bound)),
-            Err(_) => tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .build()
-                .ok()?
-                .block_on(self.outcome(bound)),
-        }
-    }
-
-    /// The verdict, if it is reached within `bound`.
-    pub async fn outcome(self, bound: Duration) -> Option<Outcome> {
-        tokio::time::timeout(bound, self.verdict).await.ok()?.ok()
-    }
-}
-
 /// The drop of one instance. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Drop {
@@ -239,7 +250,7 @@ pub struct Drop {
 
 impl Drop {
     /// Opens the drop below `var`, making what is missing, and the publisher's end of its
-    /// queue. Leftovers of a crash are put in order: scratch is removed, files taken from
+    /// queue. `lookers` are told of packages while they arrive. Leftovers of a crash are put in order: scratch is removed, files taken from
     /// the watched directory go back there, whole trees come first in the queue.
     pub fn open(
         var: &Dir,
@@ -248,9 +259,11 @@ impl Drop {
         ledger: Ledger,
         clock: Clock,
         live: Live,
+        lookers: Lookers,
     ) -> io::Result<(Self, mpsc::Receiver<Arrival>)> {
-        let (to_publisher, arrivals) = mpsc::channel(config::QUEUE);
-        let room = room::Room::open(var, config, history, ledger, clock, live, to_publisher)?;
+        let (to_publisher, arrivals) = mpsc::channel(config.queue);
+        let shared = room::Shared { history, ledger, clock, live, lookers, arrivals: to_publisher };
+        let room = room::Room::open(var, config, shared)?;
         room.recover()?;
         Ok((Self { room: Arc::new(room) }, arrivals))
     }
@@ -275,6 +288,8 @@ impl Drop {
     /// Removes partial uploads that are too old to be resumed; returns how many. For a
     /// timer: once a minute is often enough.
     pub fn sweep(&self) -> io::Result<usize> {
-        inbox::sweep(&self.room)
+        let age = i64::try_from(self.room.config.partial_age.as_secs()).unwrap_or(i64::MAX);
+        let oldest = self.room.clock.now().as_second().saturating_sub(age);
+        Ok(inbox::sweep(&self.room, oldest)? + shelf::sweep(&self.room, oldest)?)
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn is_sidecar(name: &str) -> bool {
 }
 
 /// `SHA256SUMS`, `md5sums.txt`…: may speak of any file beside it.
-fn is_list(lower: &str) -> bool {
+pub(super) fn is_list(lower: &str) -> bool {
     let stem = lower.strip_suffix(".txt").unwrap_or(lower);
     let kind = stem.strip_suffix("sums").or_else(|| stem.strip_suffix("sum"));
     kind.is_some_and(|kind| SUMS.contains(&kind))
@@ -168,7 +168,7 @@ const HINTS: [&str; 4] = [".tar", ".tgz", ".zip", ".tzst"];
 const SUMS: [&str; 8] = ["sha256", "sha512", "sha1", "md5", "sha256sum", "sha512sum", "sha1sum", "md5sum"];
 
 /// Bytes of a sidecar: a list of 500 files is 64 KiB.
-const SIDECAR_BYTES: u64 = 64 << 10;
+pub(super) const SIDECAR_BYTES: u64 = 64 << 10;
 
 /// Sidecars that travel with one package: the four kinds, alone and as lists.
 const SIDECARS_MAX: usize = 16;

@@ -58,7 +58,7 @@ impl VPath {
 
     /// What `raw` means in directory `cwd`, by its letters alone: `~` and `/` lead to the
     /// root, `..` never above it.
-    pub(super) fn resolve(cwd: &Self, raw: &[u8]) -> Self {
+    pub fn resolve(cwd: &Self, raw: &[u8]) -> Self {
         let (mut parts, rest) = match raw {
             [b'/', ..] => (Vec::new(), raw),
             // Whatever user it names: there is one home.
@@ -107,10 +107,11 @@ impl From<&Path> for VPath {
 
 /// The institute's own absolute paths, and where they lead.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Aliases(Vec<(VPath, VPath)>);
+pub struct Aliases(Vec<(VPath, VPath)>);
 
 impl Aliases {
-    pub(super) fn new(aliases: &[(PathBuf, String)]) -> Self {
+    /// The pairs of the configuration.
+    pub fn new(aliases: &[(PathBuf, String)]) -> Self {
         let mut known: Vec<(VPath, VPath)> = aliases
             .iter()
             .map(|(from, to)| (from.as_path().into(), VPath::resolve(&VPath::root(), to.as_bytes())))
@@ -122,7 +123,7 @@ impl Aliases {
 
     /// Follows the longest alias that fits. Relative paths too, so that
     /// `cd /var/www/html && tar x -C prep` finds its place.
-    pub(super) fn follow(&self, path: VPath) -> VPath {
+    pub fn follow(&self, path: VPath) -> VPath {
         let fits = self.0.iter().find_map(|(from, to)| path.below(from).map(|rest| to.extended(rest)));
         fits.unwrap_or(path)
     }

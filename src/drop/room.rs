@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::names::Names;
 use super::path::Aliases;
-use super::{Arrival, DropConfig, DropError, Live, tree};
+use super::push::Shown;
+use super::sums::Awaiting;
+use super::{Arrival, DropConfig, DropError, Live, Look, Lookers, VPath, tree};
 use crate::clock::Clock;
 use crate::durable::Dir;
 use crate::history::History;
@@ -27,18 +30,29 @@ pub(super) struct Room {
     pub(super) inbox: Dir,
     pub(super) incoming: Dir,
     pub(super) watched: Dir,
+    /// What arrived of pushes that broke off: see [`super::shelf`].
+    pub(super) partial: Dir,
     pub(super) history: History,
     pub(super) ledger: Ledger,
     pub(super) clock: Clock,
     pub(super) live: Live,
+    pub(super) lookers: Lookers,
     pub(super) arrivals: mpsc::Sender<Arrival>,
     /// Directories of the site that hold nothing yet, made by sessions that ended.
     pub(super) promised: Mutex<BTreeSet<String>>,
+    /// Packages that no sum has spoken of yet, oldest first.
+    pub(super) awaiting: Mutex<Vec<Awaiting>>,
+    /// What pushes left that is no part of a cut.
+    pub(super) shown: Mutex<Arc<Shown>>,
+    /// Sums that disagreed with the package before them, and when that was found.
+    pub(super) spent: Mutex<HashMap<Digest, Timestamp>>,
     /// Held while a link to a kept package is made or dropped in an inbox.
     pub(super) showing: Mutex<()>,
     slots: Mutex<Slots>,
     usage: Mutex<HashMap<String, Usage>>,
     hashes: Mutex<BTreeMap<FileId, Digest>>,
+    /// Files that were looked at and are whole, but have no package's name yet; oldest first.
+    looks: Mutex<Vec<Patient>>,
     turn: Arc<(Mutex<bool>, Condvar)>,
     next: AtomicU64,
 }
@@ -81,6 +95,14 @@ pub(super) struct Usage {
     pub(super) bytes: u64,
 }
 
+/// Who looked at a file that waits for its last name.
+#[derive(Debug)]
+struct Patient {
+    file: FileId,
+    since: Timestamp,
+    look: Box<dyn Look>,
+}
+
 /// A file as it was when it was hashed: device, inode, size, modification time.
 type FileId = (u64, u64, i64, i64, i64);
 
@@ -98,27 +120,36 @@ impl Slot {
     }
 }
 
+/// What the drop shares with its neighbours.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) history: History,
+    pub(super) ledger: Ledger,
+    pub(super) clock: Clock,
+    pub(super) live: Live,
+    pub(super) lookers: Lookers,
+    pub(super) arrivals: mpsc::Sender<Arrival>,
+}
+
 impl Room {
-    pub(super) fn open(
-        var: &Dir,
-        config: DropConfig,
-        history: History,
-        ledger: Ledger,
-        clock: Clock,
-        live: Live,
-        arrivals: mpsc::Sender<Arrival>,
-    ) -> io::Result<Self> {
+    pub(super) fn open(var: &Dir, config: DropConfig, shared: Shared) -> io::Result<Self> {
+        let Shared { history, ledger, clock, live, lookers, arrivals } = shared;
         Ok(Self {
             names: Names::new(&config.package_names),
             aliases: Aliases::new(&config.aliases),
             inbox: var.sub_create(INBOX)?,
             incoming: var.sub_create(INCOMING)?,
             watched: var.sub_create(WATCHED)?,
+            partial: var.sub_create(PARTIAL)?,
+            shown: Mutex::default(),
             promised: Mutex::default(),
+            awaiting: Mutex::default(),
+            spent: Mutex::default(),
             showing: Mutex::default(),
             slots: Mutex::default(),
             usage: Mutex::default(),
             hashes: Mutex::default(),
+            looks: Mutex::default(),
             turn: Arc::default(),
             next: AtomicU64::new(0),
             config,
@@ -126,8 +157,21 @@ impl Room {
             ledger,
             clock,
             live,
+            lookers,
             arrivals,
         })
+    }
+
+    /// The path that `raw` means when the working directory is `cwd`: `~` and absolute
+    /// paths lead to the virtual root (aliases of the configuration first), `..` never leaves it.
+    pub(super) fn resolve(&self, cwd: &VPath, raw: &[u8]) -> Result<VPath, DropError> {
+        if raw.contains(&0) {
+            return Err(Rejection::new(Code::PathBadChar).entry(raw).into());
+        }
+        if raw.len() > RAW_BYTES {
+            return Err(Rejection::new(Code::PathTooLong).into());
+        }
+        Ok(self.aliases.follow(VPath::resolve(cwd, raw)))
     }
 
     /// Puts in order what a crash left in `incoming`.
@@ -186,8 +230,17 @@ impl Room {
         DropError::Denied(self.config.lang.pick(es, en).to_owned())
     }
 
-    /// Refuses what would leave less than the reserve: early, with the site unharmed.
+    /// Refuses what would leave less than the reserve: early, with the site unharmed. What was
+    /// unpacked ahead of its time goes first.
     pub(super) fn admit_bytes(&self, more: u64) -> Result<(), Rejection> {
+        let admitted = self.fits(more);
+        if admitted.is_err() && self.lookers.as_ref().is_some_and(|ahead| ahead.give_way(GIVE_WAY)) {
+            return self.fits(more);
+        }
+        admitted
+    }
+
+    fn fits(&self, more: u64) -> Result<(), Rejection> {
         let Ok(space) = self.incoming.space() else { return Ok(()) };
         if space.free_inodes < INODES_MIN {
             return Err(Rejection::new(Code::NoInodes).detail(format!("{}", space.free_inodes)));
@@ -233,8 +286,15 @@ impl Room {
         ))
     }
 
-    /// Remembers a hash taken while writing, for a later rename.
-    pub(super) fn remember(&self, stat: &rustix::fs::Stat, digest: Digest) {
+    /// Remembers a hash taken while writing, and who looked on, for a later rename.
+    pub(super) fn remember(&self, stat: &rustix::fs::Stat, digest: Digest, look: Option<Box<dyn Look>>) {
+        if let Some(look) = look {
+            let mut looks = lock(&self.looks);
+            if looks.len() >= LOOKS_MAX {
+                looks.remove(0);
+            }
+            looks.push(Patient { file: file_id(stat), since: self.clock.now(), look });
+        }
         let mut hashes = lock(&self.hashes);
         while hashes.len() >= HASHES_MAX {
             hashes.pop_first();
@@ -245,6 +305,19 @@ impl Room {
     /// The hash of a file that has not changed since it was remembered.
     pub(super) fn remembered(&self, stat: &rustix::fs::Stat) -> Option<Digest> {
         lock(&self.hashes).get(&file_id(stat)).copied()
+    }
+
+    /// Who looked at a file that has not changed since it was written.
+    pub(super) fn called_back(&self, stat: &rustix::fs::Stat) -> Option<Box<dyn Look>> {
+        let mut looks = lock(&self.looks);
+        let at = looks.iter().position(|patient| patient.file == file_id(stat))?;
+        Some(looks.remove(at).look)
+    }
+
+    /// Ends the looks at files that were not renamed: what they hold is worth more elsewhere.
+    pub(super) fn forget_looks(&self) {
+        let now = self.clock.now();
+        lock(&self.looks).retain(|patient| now.duration_since(patient.since).unsigned_abs() < RENAMED_WITHIN);
     }
 
     /// Waits for the turn to change the site, as long as the configuration allows.
@@ -323,6 +396,10 @@ fn file_id(stat: &rustix::fs::Stat) -> FileId {
 const INBOX: &str = "inbox";
 const INCOMING: &str = "incoming";
 const WATCHED: &str = "drop";
+const PARTIAL: &str = "partial";
+
+/// Bytes of a path as a client sends it; Linux takes no more either.
+const RAW_BYTES: usize = 4096;
 
 /// Front of the names of copies made by [`super::Drop::deposit`].
 pub(super) const COPY: &str = "copy-";
@@ -333,8 +410,17 @@ pub(super) const TAKEN: &str = "taken-";
 /// Inodes that stay free: one package needs half a dozen, the unpacking asks for its own.
 const INODES_MIN: u64 = 64;
 
+/// How long an upload waits for what was unpacked ahead to be removed.
+const GIVE_WAY: Duration = Duration::from_secs(2);
+
 /// Hashes of finished files kept in memory, for renames that follow at once.
 const HASHES_MAX: usize = 256;
+
+/// Files that wait for their last name with somebody looking; more are hashed and read then.
+const LOOKS_MAX: usize = 4;
+
+/// A script renames what it uploaded at once, or not at all.
+const RENAMED_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often a full queue is tried again.
 const QUEUE_STEP: Duration = Duration::from_millis(20);

@@ -6,11 +6,10 @@ use std::io::{self, Read, Seek as _, Write as _};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
 
 use super::names::shown;
 use super::room::{COPY, Room};
-use super::{Arrival, DropError, Payload, Submission};
+use super::{Answer, Arrival, DropError, Look, Payload, Submission};
 use crate::durable::Dir;
 use crate::history::Kept;
 use crate::ledger::{Entry, Kind};
@@ -32,6 +31,8 @@ pub(super) struct Whole<'a> {
     pub(super) first_byte: Timestamp,
     pub(super) last_byte: Timestamp,
     pub(super) sidecars: Vec<(String, Vec<u8>)>,
+    /// Who looked at it while it came, if its digest is known.
+    pub(super) look: Option<Box<dyn Look>>,
 }
 
 /// Keeps the file, writes the ledger line and hands it on. Durable when this returns.
@@ -48,6 +49,8 @@ pub(super) fn submit(room: &Room, whole: Whole<'_>) -> Result<(Submission, Kept)
         last_byte: whole.last_byte,
         bytes,
     };
+    // Told before the disk is waited for: the last step of the one goes beside the other.
+    let early = whole.look.zip(whole.digest).map(|(look, digest)| look.whole(digest, &receipt));
     let kept = room
         .history
         .keep(whole.file, whole.dir, whole.scratch, digest, &receipt)
@@ -59,16 +62,11 @@ pub(super) fn submit(room: &Room, whole: Whole<'_>) -> Result<(Submission, Kept)
         },
     )?;
     tracing::info!(name = receipt.name, sender = receipt.sender.name, bytes, package = %digest, "package received");
-    let (verdict, submission) = promise(&receipt.name);
-    let payload = Payload::Package { kept: kept.clone(), sidecars: whole.sidecars };
+    room.await_sum(&receipt, kept.id, &whole.sidecars);
+    let (verdict, submission) = Answer::promise(&receipt.name, None);
+    let payload = Payload::Package { kept: kept.clone(), sidecars: whole.sidecars, early };
     room.hand_on(Arrival { payload, receipt, base: None, verdict });
     Ok((submission, kept))
-}
-
-/// The two ends of a verdict.
-pub(super) fn promise(name: &str) -> (oneshot::Sender<crate::model::Outcome>, Submission) {
-    let (sender, verdict) = oneshot::channel();
-    (sender, Submission { name: name.to_owned(), verdict })
 }
 
 /// The ledger line of a reception, without what was received.
@@ -113,6 +111,7 @@ pub(super) fn deposit(
             first_byte,
             last_byte,
             sidecars,
+            look: None,
         };
         submit(room, whole)
     });

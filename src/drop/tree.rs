@@ -5,27 +5,30 @@
 //! numbers in `var/incoming/tree-…/`. [`Transaction::commit`] compares the index with the live one
 //! and hands the difference on; dropping it instead leaves nothing.
 
+mod index;
 mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 use super::room::{Room, Turn, lock, size};
-use super::{Arrival, Change, DropError, Payload, Stat, Submission, TreeChange, submit};
-use crate::archive::{self, Name, Reason};
+use super::shelf::Shelf;
+use super::{Answer, Arrival, Change, DropError, Payload, Stat, Submission, TreeChange, submit};
+use crate::archive::{self, Name};
 use crate::durable::Dir;
 use crate::model::{Code, Digest, Receipt, Rejection, Sender};
 
-use live::{Content, Node, Nodes, below, list};
+use index::Index;
+use live::{Content, Node};
 
-pub(super) use live::Still;
 pub use live::{Live, LiveFile, LiveTree};
+pub(super) use live::{Seen, Still};
 
 /// One session's changes.
 #[derive(Debug)]
@@ -42,8 +45,7 @@ pub(super) struct Transaction {
 /// What a transaction and its uploads share.
 #[derive(Debug)]
 pub(super) struct State {
-    base: Option<Arc<LiveTree>>,
-    nodes: Nodes,
+    nodes: Index,
     /// The session removed `sitio` itself and has not made it again.
     root_gone: bool,
     files: Dir,
@@ -74,13 +76,14 @@ impl Transaction {
     pub(super) fn begin(room: &Arc<Room>) -> Result<Self, DropError> {
         let turn = room.turn()?;
         let base = room.live.get();
-        let mut nodes = base.as_ref().map(|base| base.nodes.clone()).unwrap_or_default();
+        let mut nodes = Index::new(base);
         for dir in lock(&room.promised).iter() {
-            nodes.entry(dir.clone()).or_insert(Node::Dir { mtime: 0 });
+            if nodes.get(dir).is_none() {
+                nodes.insert(dir.clone(), Node::Dir { mtime: 0 });
+            }
         }
         let scratch = room.fresh("tree-");
         let state = State {
-            base,
             nodes,
             root_gone: false,
             files: room.incoming.sub_create(&scratch)?,
@@ -105,7 +108,7 @@ impl Transaction {
         if !state.stat(path)?.is_dir {
             return Err(DropError::NotDir);
         }
-        let mut names: BTreeMap<String, Stat> = list(&state.nodes, path).into_iter().collect();
+        let mut names: BTreeMap<String, Stat> = state.children(path).into_iter().collect();
         for (open, size) in state.open.values() {
             let (parent, name) = split(open);
             if parent == path {
@@ -120,6 +123,56 @@ impl Transaction {
         lock(&self.state).read(path)
     }
 
+    /// What stands there, to the last detail.
+    pub(super) fn see(&self, path: &str) -> Option<Seen> {
+        let state = lock(&self.state);
+        if path.is_empty() {
+            return (!state.root_gone).then_some(Seen::Dir { mtime: 0 });
+        }
+        state.nodes.get(path).map(Node::seen)
+    }
+
+    /// Whole names directly in a directory.
+    pub(super) fn children(&self, path: &str) -> Vec<String> {
+        lock(&self.state).nodes.children(path).into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// Whether a new name may stand at `path`.
+    pub(super) fn admit(&self, path: &str) -> Result<(), DropError> {
+        lock(&self.state).admit(&self.room, path)
+    }
+
+    /// Files that were written again with the content they had, and their times.
+    pub(super) fn rewritten(&self) -> Vec<(String, (Digest, i64))> {
+        let state = lock(&self.state);
+        let base = state.nodes.base().map(|base| &base.files);
+        let same = |path: &String, facts: &LiveFile| {
+            base.and_then(|base| base.get(path)).is_some_and(|was| was.sha256 == facts.sha256)
+        };
+        let facts = state.nodes.changed().filter_map(|(path, node)| Some((path, node?.file()?)));
+        let same = facts.filter(|(path, facts)| same(path, facts));
+        same.map(|(path, facts)| (path.clone(), (facts.sha256, facts.mtime))).collect()
+    }
+
+    /// Files that were written and will be left out at the commit: bytes and time.
+    pub(super) fn left_out(&self) -> Vec<(String, (u64, i64))> {
+        let state = lock(&self.state);
+        let facts = state.nodes.changed().filter_map(|(path, node)| Some((path, node?.file()?)));
+        let out = facts.filter(|(path, _)| matches!(judge(&self.room, path), Ok(Fate::LeftOut)));
+        out.map(|(path, facts)| (path.clone(), (facts.size, facts.mtime))).collect()
+    }
+
+    /// Leaves what came whole to the next push.
+    pub(super) fn shelve(&self, shelf: &Shelf) {
+        let state = lock(&self.state);
+        for (path, node) in state.nodes.changed() {
+            let Some(Node::File { content: Content::Stored(name), .. }) = node else { continue };
+            let raw = format!("{}/{path}", super::view::SITE);
+            // What cannot be kept is sent again.
+            let _ = shelf.put(raw.as_bytes(), &state.files, OsStr::new(name));
+        }
+    }
+
     /// Begins a file; gives its scratch, filled with what was there if `go_on`.
     pub(super) fn create(&self, path: &str, go_on: bool) -> Result<(File, Begun), DropError> {
         let mut state = lock(&self.state);
@@ -128,7 +181,7 @@ impl Transaction {
             let (es, en) = ("hay demasiados envíos abiertos a la vez", "too many uploads are open at once");
             return Err(self.room.denied(es, en));
         }
-        let before = if go_on && state.nodes.contains_key(path) { Some(state.read(path)?) } else { None };
+        let before = if go_on && state.nodes.get(path).is_some() { Some(state.read(path)?) } else { None };
         let number = state.next;
         let mut file = state.files.create_file(number.to_string())?;
         state.next += 1;
@@ -176,7 +229,7 @@ impl Transaction {
         if !state.stat(path)?.is_dir {
             return Err(DropError::NotDir);
         }
-        if !all && below(&state.nodes, path).next().is_some() {
+        if !all && state.nodes.below(path).next().is_some() {
             return Err(DropError::NotEmpty);
         }
         state.cut(path);
@@ -197,7 +250,7 @@ impl Transaction {
         match state.stat(to) {
             Ok(there) if there.is_dir && !source.is_dir => return Err(DropError::IsDir),
             Ok(there) if !there.is_dir && source.is_dir => return Err(DropError::NotDir),
-            Ok(there) if there.is_dir && below(&state.nodes, to).next().is_some() => {
+            Ok(there) if there.is_dir && state.nodes.below(to).next().is_some() => {
                 return Err(DropError::NotEmpty);
             }
             Ok(there) if !there.is_dir && !replace => return Err(DropError::Exists),
@@ -215,7 +268,7 @@ impl Transaction {
     /// Copies one file; nothing is read, both names share the content.
     pub(super) fn copy_file(&self, from: &str, to: &str) -> Result<(), DropError> {
         let mut state = lock(&self.state);
-        let Some(node) = state.nodes.get(from).filter(|node| !node.stat().is_dir).cloned() else {
+        let Some(node) = state.nodes.movable(from).filter(|node| !node.stat().is_dir) else {
             return Err(state.stat(from).map_or(DropError::NotFound, |_| DropError::IsDir));
         };
         if from == to {
@@ -231,14 +284,21 @@ impl Transaction {
     pub(super) fn set_mtime(&self, path: &str, to: i64) -> Result<(), DropError> {
         let mut state = lock(&self.state);
         state.stat(path)?;
-        if let Some(Node::File { content: Content::Stored(_), facts }) = state.nodes.get_mut(path) {
-            facts.mtime = to;
+        if let Some(Node::File { content: content @ Content::Stored(_), facts }) = state.nodes.get(path) {
+            let facts = LiveFile { mtime: to, ..*facts };
+            let node = Node::File { content: content.clone(), facts };
+            state.nodes.insert(path.to_owned(), node);
         }
         Ok(())
     }
 
     /// Hands the changes on, durable. `None` if there are none.
     pub(super) fn commit(mut self, sender: Sender) -> Result<Option<Submission>, DropError> {
+        self.hand_on_whole(sender)
+    }
+
+    /// The same; after an error what was written is still here.
+    pub(super) fn hand_on_whole(&mut self, sender: Sender) -> Result<Option<Submission>, DropError> {
         let whole = {
             let mut state = lock(&self.state);
             state.over = true;
@@ -271,7 +331,7 @@ impl Transaction {
         })?;
         // From here on it is accepted: what happens next is the publisher's to tell.
         self.handed_on = true;
-        Ok(Some(hand_on(&self.room, whole.files, record, whole.base, self.turn.take())?))
+        Ok(Some(hand_on(&self.room, whole.files, record, whole.base, self.turn.take())))
     }
 }
 
@@ -315,10 +375,17 @@ impl State {
             None if path.is_empty() => Err(DropError::IsDir),
             None => Err(DropError::NotFound),
             Some(Node::File { content: Content::Stored(name), .. }) => Ok(self.files.open_file(name)?),
-            Some(Node::File { content: Content::Live(path), .. }) => {
-                Ok(self.base.as_ref().ok_or(DropError::NotFound)?.dir.open_file(path)?)
-            }
+            Some(Node::File { content: Content::Here, .. }) => self.read_live(path),
+            Some(Node::File { content: Content::Live(path), .. }) => self.read_live(path),
         }
+    }
+
+    fn read_live(&self, path: &str) -> Result<File, DropError> {
+        Ok(self.nodes.base().ok_or(DropError::NotFound)?.dir.open_file(path)?)
+    }
+
+    fn children(&self, path: &str) -> Vec<(String, Stat)> {
+        self.nodes.children(path).into_iter().map(|(name, node)| (name, node.stat())).collect()
     }
 
     /// Whether a new name may stand at `path`.
@@ -345,10 +412,14 @@ impl State {
 
     /// Takes a node and everything below it out of the index.
     fn cut(&mut self, path: &str) -> Vec<(String, Node)> {
-        let mut paths: Vec<String> = below(&self.nodes, path).map(|(path, _)| path.clone()).collect();
+        let mut paths: Vec<String> = self.nodes.below(path).map(|(path, _)| path.clone()).collect();
         paths.push(path.to_owned());
         self.broken.retain(|broken| !paths.contains(broken));
-        paths.into_iter().filter_map(|path| self.nodes.remove_entry(&path)).collect()
+        paths
+            .into_iter()
+            .filter_map(|path| Some((self.nodes.remove(&path)?, path)))
+            .map(|(n, p)| (p, n))
+            .collect()
     }
 
     /// Removes scratch files that no name leads to any more; returns the bytes of the rest.
@@ -357,7 +428,8 @@ impl State {
             Node::File { content: Content::Stored(name), .. } => Some(name.clone()),
             _ => None,
         };
-        let mut needed: BTreeSet<String> = self.nodes.values().filter_map(stored).collect();
+        let mut needed: BTreeSet<String> =
+            self.nodes.changed().filter_map(|(_, node)| node.and_then(stored)).collect();
         needed.extend(self.open.keys().map(u64::to_string));
         let mut bytes = 0;
         for listed in self.files.list()? {
@@ -372,44 +444,88 @@ impl State {
 
     /// The difference to the base. Junk that desktops and packers leave stays behind.
     fn whole(&self, room: &Room) -> Result<Option<WholeTree>, DropError> {
-        let none = BTreeMap::new();
-        let base = self.base.as_ref().map_or(&none, |base| &base.files);
-        let kept = |path: &String| matches!(judge(room, path), Ok(Fate::Kept));
-        let mut changes = BTreeMap::new();
-        let (mut dirs, mut folded, mut bytes) = (BTreeSet::new(), BTreeMap::new(), 0);
-        for (path, node) in self.nodes.iter().filter(|(path, _)| kept(path)) {
-            if let Some(twin) = folded.insert(path.to_lowercase(), path) {
-                return Err(Rejection::new(Code::NameCollision).entry(path).detail(twin).into());
-            }
+        let (mut changes, mut bytes) = (BTreeMap::new(), 0);
+        let (mut dirs, mut new) = (BTreeSet::new(), BTreeMap::new());
+        for (path, node) in self.nodes.changed() {
+            let before = self.nodes.base().and_then(|base| base.nodes.get(path));
+            let was = before.and_then(Node::file);
             match node {
-                Node::Dir { .. } => drop(dirs.insert(path.clone())),
-                Node::File { content, facts } => {
-                    if base.get(path).is_some_and(|before| before.sha256 == facts.sha256) {
+                Some(_) if !matches!(judge(room, path), Ok(Fate::Kept)) => {}
+                Some(Node::File { content, facts }) => {
+                    if before.is_none()
+                        && let Some(twin) = new.insert(path.to_lowercase(), path)
+                    {
+                        return Err(collision(path, twin));
+                    }
+                    if was.is_some_and(|was| was.sha256 == facts.sha256) {
                         continue;
                     }
                     if let Content::Stored(_) = content {
                         bytes += facts.size;
                     }
-                    changes.insert(path.clone(), changed(content, facts));
+                    changes.insert(path.clone(), changed(path, content, facts));
+                }
+                Some(Node::Dir { .. }) => {
+                    if before.is_none()
+                        && let Some(twin) = new.insert(path.to_lowercase(), path)
+                    {
+                        return Err(collision(path, twin));
+                    }
+                    dirs.insert(path.clone());
+                    changes.extend(was.map(|_| (path.clone(), Change::Removed)));
+                }
+                None => {
+                    changes.extend(was.map(|_| (path.clone(), Change::Removed)));
+                    dirs.extend(above(path).map(str::to_owned));
                 }
             }
         }
-        let still_there = |path: &String| matches!(self.nodes.get(path), Some(Node::File { .. }));
-        let gone = base.keys().filter(|path| !still_there(path));
-        changes.extend(gone.map(|path| (path.clone(), Change::Removed)));
-        // Empty directories are no content; but the next session of a script that makes
-        // them first must find them.
-        let held = |dir: &String| below(&self.nodes, dir).any(|(_, node)| !node.stat().is_dir);
-        *lock(&room.promised) = dirs.into_iter().filter(|dir| !held(dir)).take(PROMISED_MAX).collect();
+        self.no_twins(room, &new)?;
+        self.promise(room, dirs);
         let now = room.clock.now();
         let (first_byte, last_byte) = (self.first_byte.unwrap_or(now), self.last_byte.unwrap_or(now));
-        let (files, base) = (self.files.clone(), self.base.clone());
+        let (files, base) = (self.files.clone(), self.nodes.base().cloned());
         Ok((!changes.is_empty()).then_some(WholeTree { files, changes, base, bytes, first_byte, last_byte }))
+    }
+
+    /// Refuses new names that differ from others by their case only.
+    fn no_twins(&self, room: &Room, new: &BTreeMap<String, &String>) -> Result<(), DropError> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        for (path, _) in self.nodes.below("") {
+            if let Some(twin) = new.get(&path.to_lowercase()).filter(|twin| **twin != path)
+                && matches!(judge(room, path), Ok(Fate::Kept))
+            {
+                return Err(collision(path, twin));
+            }
+        }
+        Ok(())
+    }
+
+    /// Empty directories are no content; but the next session of a script that makes
+    /// them first must find them.
+    fn promise(&self, room: &Room, dirs: BTreeSet<String>) {
+        let empty = |dir: &String| {
+            matches!(self.nodes.get(dir), Some(Node::Dir { .. }))
+                && self.nodes.below(dir).all(|(_, node)| node.stat().is_dir)
+        };
+        *lock(&room.promised) = dirs.into_iter().filter(empty).take(PROMISED_MAX).collect();
     }
 }
 
-fn changed(content: &Content, facts: &LiveFile) -> Change {
+fn collision(path: &str, twin: &str) -> DropError {
+    Rejection::new(Code::NameCollision).entry(path).detail(twin.to_owned()).into()
+}
+
+/// The directories above a path, the nearest first.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    path.rmatch_indices('/').filter_map(|(at, _)| path.get(..at))
+}
+
+fn changed(path: &str, content: &Content, facts: &LiveFile) -> Change {
     match content {
+        Content::Here => Change::Live { path: path.to_owned() },
         Content::Live(path) => Change::Live { path: path.clone() },
         Content::Stored(stored) => Change::File {
             stored: stored.clone(),
@@ -461,6 +577,19 @@ impl Begun {
         }
     }
 
+    /// The upload broke off: `keep` is given what was written, with the directory it lies in.
+    pub(super) fn give_up(&mut self, keep: impl FnOnce(&Dir, &str) -> io::Result<()>) {
+        let mut state = lock(&self.state);
+        state.open.remove(&self.number);
+        state.broken.insert(self.path.clone());
+        if !state.over
+            && let Err(error) = keep(&state.files, &self.number.to_string())
+        {
+            tracing::debug!(%error, "what arrived could not be kept");
+        }
+        self.finished = true;
+    }
+
     /// An upload that was opened to be gone on with and left as it was.
     pub(super) fn forget(&mut self) {
         let mut state = lock(&self.state);
@@ -506,23 +635,7 @@ fn judge(room: &Room, path: &str) -> Result<Fate, DropError> {
         Ok(Name::Path(_)) => Ok(Fate::Kept),
         Ok(Name::Skip(_)) => Ok(Fate::LeftOut),
         Ok(Name::Root) => Err(DropError::IsDir),
-        Err(refusal) => Err(Rejection::new(code(refusal.reason)).entry(path).into()),
-    }
-}
-
-/// The code of a reason that a name can be refused for.
-fn code(reason: Reason) -> Code {
-    match reason {
-        Reason::PathTraversal => Code::PathTraversal,
-        Reason::PathAbsolute => Code::PathAbsolute,
-        Reason::PathNotUtf8 => Code::PathNotUtf8,
-        Reason::PathNotNfc => Code::PathNotNfc,
-        Reason::PathTooLong => Code::PathTooLong,
-        Reason::PathTooDeep => Code::PathTooDeep,
-        Reason::PathEmpty => Code::PathEmpty,
-        Reason::PathDotfile => Code::PathDotfile,
-        // The archive room judges names by no other reason.
-        _ => Code::PathBadChar,
+        Err(refusal) => Err(Rejection::new(refusal.reason.into()).entry(path).into()),
     }
 }
 
@@ -540,29 +653,18 @@ impl Record {
     }
 }
 
-/// Hands a tree on. The turn is free again once it has its verdict: whoever comes next must
-/// begin from what this one left, or would publish a site without it.
+/// Hands a tree on, with the turn.
 fn hand_on(
     room: &Room,
     files: Dir,
     record: Record,
     base: Option<Arc<LiveTree>>,
     turn: Option<Turn>,
-) -> io::Result<Submission> {
-    let (verdict, decided) = oneshot::channel();
-    let (tell, submission) = submit::promise(&record.receipt.name);
-    // Ends with the verdict, or with the arrival if the publisher goes away.
-    std::thread::Builder::new().name("drop-turn".to_owned()).spawn(move || {
-        let outcome = decided.blocking_recv();
-        drop(turn);
-        if let Ok(outcome) = outcome {
-            // The sender may have left.
-            let _ = tell.send(outcome);
-        }
-    })?;
+) -> Submission {
+    let (verdict, submission) = Answer::promise(&record.receipt.name, turn);
     let payload = Payload::Tree(TreeChange { files, changes: record.changes });
     room.hand_on(Arrival { payload, receipt: record.receipt, base, verdict });
-    Ok(submission)
+    submission
 }
 
 /// Hands a tree on that was committed before a crash; `false` if `name` is none.
@@ -570,7 +672,7 @@ pub(super) fn hand_on_again(room: &Room, name: &str) -> io::Result<bool> {
     let Ok(dir) = room.incoming.sub(name) else { return Ok(false) };
     let Ok(text) = dir.read(RECORD, RECORD_BYTES) else { return Ok(false) };
     let Ok(record) = serde_json::from_slice::<Record>(&text) else { return Ok(false) };
-    hand_on(room, dir, record, None, None)?;
+    hand_on(room, dir, record, None, None);
     Ok(true)
 }
 

@@ -15,11 +15,12 @@ use jiff::Timestamp;
 use rustix::fs::Stat as Raw;
 
 use super::inbox::{Finished, Inbox, Seen, found, gone, partial_name, set_mtime};
+use super::order::Order;
 use super::room::{Known, Room, Slot, Slots, Standing, Usage, inode, lock};
 use super::tree::Begun;
-use super::{DropError, Open, Submission, submit};
+use super::{DropError, Look, Open, Submission, submit};
 use crate::durable::{self, Dir};
-use crate::model::{Code, Digest, Hasher, Rejection, Sender};
+use crate::model::{Code, Digest, Rejection, Sender};
 
 /// A file being written. Dropping it without [`Upload::close`] leaves a partial
 /// file that can be resumed and is never a package.
@@ -31,10 +32,11 @@ pub struct Upload {
     /// What is refused beyond.
     limit: Limit,
     size: u64,
-    /// The hash of the first `hashed` bytes; `None` once bytes came out of order, or if nobody
+    /// The hash of what came without a gap; `None` once there is no order in it, or if nobody
     /// will ask for it.
-    hasher: Option<Hasher>,
-    hashed: u64,
+    order: Option<Order>,
+    /// Who looks at the bytes while they come: a package's, as long as there is an order.
+    look: Option<Box<dyn Look>>,
     /// Size up to which the disk has been asked.
     admitted: u64,
     mtime: Option<i64>,
@@ -103,7 +105,7 @@ impl Upload {
         admit(room, limit, expected, name.as_bytes())?;
         inbox.charge(Usage { names: 1, bytes: 0 })?;
         let begun = begin(inbox, &parent, name, open, seen)?;
-        let hasher = room.names.may_become_package(name).then(Hasher::new);
+        let order = room.names.may_become_package(name).then(Order::default);
         let place = InboxPlace {
             inbox: inbox.clone(),
             parent,
@@ -114,9 +116,10 @@ impl Upload {
             package,
             resumed: begun.resumed,
         };
-        let mut upload = Self::new(room, begun.file, Place::Inbox(place), limit, hasher);
+        let mut upload = Self::new(room, begun.file, Place::Inbox(place), limit, order);
         upload.changed = open != Open::Resume || seen.is_none();
         upload.go_on()?;
+        upload.be_seen();
         Ok(upload)
     }
 
@@ -130,22 +133,22 @@ impl Upload {
     ) -> Result<Self, DropError> {
         let limit = Limit { bytes: room.config.limits.file_bytes, code: Code::SizeFile };
         let path = begun.path.clone();
-        let mut upload = Self::new(room, file, Place::Tree(begun), limit, Some(Hasher::new()));
+        let mut upload = Self::new(room, file, Place::Tree(begun), limit, Some(Order::default()));
         upload.changed = !existed;
         admit(room, limit, expected, path.as_bytes())?;
         upload.go_on()?;
         Ok(upload)
     }
 
-    fn new(room: &Arc<Room>, file: File, place: Place, limit: Limit, hasher: Option<Hasher>) -> Self {
+    fn new(room: &Arc<Room>, file: File, place: Place, limit: Limit, order: Option<Order>) -> Self {
         Self {
             room: Arc::clone(room),
             file,
             place,
             limit,
             size: 0,
-            hasher,
-            hashed: 0,
+            order,
+            look: None,
             admitted: 0,
             mtime: None,
             first_byte: None,
@@ -161,10 +164,19 @@ impl Upload {
     fn go_on(&mut self) -> io::Result<()> {
         self.size = self.file.metadata()?.len();
         self.admitted = self.size;
-        if let Some(hasher) = &mut self.hasher {
-            self.hashed = submit::feed(&self.file, hasher)?;
+        if self.order.is_some() {
+            self.order = Some(Order::of(&self.file)?);
         }
         Ok(())
+    }
+
+    /// Lets a package be looked at while it comes. That nobody can costs time, nothing else.
+    fn be_seen(&mut self) {
+        let (Some(order), Some(ahead)) = (&self.order, &self.room.lookers) else { return };
+        self.look = self.file.try_clone().ok().and_then(|file| ahead.begin(file));
+        if let Some(look) = &mut self.look {
+            look.grown(order.reached());
+        }
     }
 
     /// Bytes there so far.
@@ -188,13 +200,9 @@ impl Upload {
                 *settled |= is_full(error);
             })
         })?;
-        match &mut self.hasher {
-            Some(hasher) if offset == self.hashed => {
-                hasher.update(bytes);
-                self.hashed = end;
-            }
-            Some(_) if !bytes.is_empty() => self.hasher = None,
-            _ => {}
+        if let Some(order) = self.order.take() {
+            self.order = order.after(&self.file, offset, bytes)?;
+            self.tell();
         }
         let now = self.room.clock.now();
         self.first_byte.get_or_insert(now);
@@ -203,6 +211,15 @@ impl Upload {
         self.size = self.size.max(end);
         self.place.grown(self.size);
         Ok(())
+    }
+
+    /// Says how far the bytes have come; without an order there is nothing to look at.
+    fn tell(&mut self) {
+        match (&self.order, &mut self.look) {
+            (Some(order), Some(look)) => look.grown(order.reached()),
+            (Some(_), None) => {}
+            (None, _) => self.look = None,
+        }
     }
 
     /// Reads back (SFTP handles opened for both).
@@ -234,7 +251,8 @@ impl Upload {
         self.admit(size)?;
         let file = &self.file;
         self.place.guarded(&self.room, || file.set_len(size))?;
-        self.hasher = None;
+        self.order = None;
+        self.tell();
         self.changed = true;
         self.size = size;
         self.place.grown(size);
@@ -249,6 +267,16 @@ impl Upload {
     /// fsync@openssh.com.
     pub fn sync(&mut self) -> Result<(), DropError> {
         Ok(durable::sync_data(&self.file)?)
+    }
+
+    /// A handle on what was written, which outlives the name.
+    pub(super) fn reader(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Ends the upload and leaves nothing to be resumed.
+    pub(super) fn abandon(mut self) {
+        self.settled = true;
     }
 
     /// The file is whole. If its name is a package's, it is durable in history and ledger
@@ -277,7 +305,10 @@ impl Upload {
                 let mtime = self.mtime.unwrap_or_else(|| last_byte.as_second());
                 begun.finish(digest, self.size, mtime, (first_byte, last_byte)).map(|()| None)
             }
-            Place::Inbox(place) => place.finish(&self.file, digest, (first_byte, last_byte)),
+            Place::Inbox(place) => {
+                let look = self.look.take();
+                place.finish(&self.file, digest, look, (first_byte, last_byte))
+            }
         };
         self.settled |= done.is_ok();
         done
@@ -296,8 +327,7 @@ impl Upload {
 
     /// The hash of the whole file, if its bytes came in order.
     fn digest(&mut self) -> Option<Digest> {
-        let whole = self.hashed == self.size;
-        self.hasher.take().filter(|_| whole).map(Hasher::finish)
+        self.order.take()?.finish(self.size)
     }
 
     /// Refuses what is beyond the limits; asks for disk and quota a step ahead.
@@ -361,6 +391,7 @@ impl InboxPlace {
         &self,
         file: &File,
         digest: Option<Digest>,
+        look: Option<Box<dyn Look>>,
         (first_byte, last_byte): (Timestamp, Timestamp),
     ) -> Result<Option<Submission>, DropError> {
         let room = &self.inbox.room;
@@ -374,15 +405,17 @@ impl InboxPlace {
                 sender: self.sender.clone(),
                 first_byte,
                 last_byte,
+                look,
             };
             return self.inbox.submit(finished).map(Some);
         }
         dir.rename_to(&scratch, &self.parent, &self.name)?;
+        let summed = self.inbox.late_sum(&self.parent, &self.name, || self.sender.clone())?;
         if let Some(digest) = digest {
             // The file's own: another session may have replaced or moved the name already.
-            room.remember(&rustix::fs::fstat(file).map_err(io::Error::from)?, digest);
+            room.remember(&rustix::fs::fstat(file).map_err(io::Error::from)?, digest, look);
         }
-        Ok(None)
+        Ok(summed)
     }
 
     /// Takes the scratch file out of everybody's way: nobody waits for us while it is

@@ -13,7 +13,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use super::inbox::Inbox;
 use super::room::Room;
 use super::tree::{Still, Transaction};
-use super::{DropError, Open, Stat, Submission, Upload, VPath};
+use super::{DropError, Open, Push, PushConfig, Stat, Submission, Upload, VPath};
 use crate::access::Grant;
 use crate::archive::Nfd;
 use crate::durable::Space;
@@ -53,13 +53,7 @@ impl View {
     /// The path that `raw` means when the working directory is `cwd`: `~` and absolute
     /// paths lead to the virtual root (aliases of the configuration first), `..` never leaves it.
     pub fn resolve(&self, cwd: &VPath, raw: &[u8]) -> Result<VPath, DropError> {
-        if raw.contains(&0) {
-            return Err(Rejection::new(Code::PathBadChar).entry(raw).into());
-        }
-        if raw.len() > RAW_BYTES {
-            return Err(Rejection::new(Code::PathTooLong).into());
-        }
-        Ok(self.room.aliases.follow(VPath::resolve(cwd, raw)))
+        self.room.resolve(cwd, raw)
     }
 
     /// What is there, as this sender sees it (partial uploads under their final names).
@@ -319,6 +313,12 @@ impl View {
         }
     }
 
+    /// This view for one rsync session.
+    pub fn push(self, config: PushConfig) -> Push {
+        let sender = self.sender();
+        Push::new(self.room, sender, config)
+    }
+
     /// What is really there, without the parents of aliases.
     fn spot_stat(&self, path: &VPath) -> Result<Stat, DropError> {
         match self.spot(path)? {
@@ -371,7 +371,7 @@ impl View {
     fn sender(&self) -> Sender {
         Sender {
             name: self.grant.name.clone(),
-            key: Some(self.grant.fingerprint.clone()),
+            key: Some(self.grant.fingerprint.clone()).filter(|key| !key.is_empty()),
             addr: Some(self.grant.addr),
             via: self.via,
         }
@@ -380,9 +380,6 @@ impl View {
 
 /// The folder of the virtual root that is the published tree.
 pub(super) const SITE: &str = "sitio";
-
-/// Bytes of a path as a client sends it; Linux takes no more either.
-const RAW_BYTES: usize = 4096;
 
 /// Bytes copied at once.
 const COPY: usize = 256 << 10;

@@ -22,11 +22,13 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use notify::event::{AccessKind, AccessMode, ModifyKind, RenameMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::names::{self, shown};
 use super::room::{Room, inode};
+use super::sums::{Late, Sums};
 use super::{DropError, Submission};
 use crate::durable::{Dir, Listed};
 use crate::ledger::{Entry, Kind};
@@ -88,6 +90,8 @@ pub(super) struct Watcher {
     /// Where the last package of a name went, for sums that come late.
     last: HashMap<OsString, PathBuf>,
     verdicts: Vec<Submission>,
+    /// Sums as they were when they were compared.
+    compared: HashMap<OsString, State>,
 }
 
 /// A file as it was at the last look.
@@ -118,6 +122,7 @@ impl Watcher {
             said: HashSet::new(),
             last: HashMap::new(),
             verdicts: Vec::new(),
+            compared: HashMap::new(),
         }
     }
 
@@ -161,10 +166,16 @@ impl Watcher {
         let there: HashSet<&OsStr> = listed.iter().map(|file| file.name.as_os_str()).collect();
         self.seen.retain(|name, _| there.contains(name.as_os_str()));
         self.said.retain(|name| there.contains(name.as_os_str()) || *name == *ABSENT);
+        self.compared.retain(|name, _| there.contains(name.as_os_str()));
         let candidates: Vec<&Listed> = listed.iter().filter(|file| self.is_candidate(file)).collect();
         for file in candidates.into_iter().take(NAMES_MAX) {
             if self.is_ready(&dir, file, now) {
                 self.take(&dir, &file.name, now);
+            }
+        }
+        for file in listed.iter().filter(|file| is_sums(file)).take(NAMES_MAX) {
+            if self.is_ready(&dir, file, now) {
+                self.compare(&dir, file, now);
             }
         }
         self.moved.clear();
@@ -261,13 +272,43 @@ impl Watcher {
         whole
     }
 
+    /// Compares sums with the package that was taken before they came. They have done their work
+    /// then, unless they are a list, which may speak of more.
+    fn compare(&mut self, dir: &Dir, file: &Listed, now: Instant) {
+        if let Some(seen) = self.seen.get_mut(&file.name) {
+            // Nothing more is due of it before it changes.
+            seen.due = now + self.room.config.rescan;
+        }
+        let state = state(&file.stat);
+        let Some(name) = file.name.to_str() else { return };
+        // It went with its package just now, or was looked at before.
+        if !dir.exists(name) || self.compared.insert(file.name.clone(), state) == Some(state) {
+            return;
+        }
+        let written = Timestamp::from_second(file.stat.st_ctime).unwrap_or_default();
+        let sums = Sums { name, written, sender: &take::sender(&file.stat) };
+        match self.room.late_sum(&sums, || dir.read(name, names::SIDECAR_BYTES)) {
+            Ok(None) => {}
+            Ok(Some(Late { submission, agrees })) => {
+                if agrees && !names::is_list(&name.to_ascii_lowercase()) {
+                    let _ = dir.remove_file(name);
+                }
+                if self.verdicts.len() < VERDICTS_MAX {
+                    self.verdicts.push(submission);
+                }
+            }
+            Err(error) => tracing::warn!(%error, name, "sums could not be compared"),
+        }
+    }
+
     /// Takes a file and submits it; what fails goes back and is tried again later.
     fn take(&mut self, dir: &Dir, name: &OsStr, now: Instant) {
         let before = self.last.get(name).and_then(|path| std::fs::File::open(path).ok());
-        let sidecars = names::sidecars(dir, name, before.as_ref()).unwrap_or_else(|error| {
+        let mut sidecars = names::sidecars(dir, name, before.as_ref()).unwrap_or_else(|error| {
             tracing::warn!(%error, "sums beside a package could not be read");
             Vec::new()
         });
+        sidecars.retain(|side| !self.room.is_spent(&side.content));
         match take::take(&self.room, dir, name, &sidecars) {
             Ok((submission, kept)) => {
                 for side in sidecars.iter().filter(|side| side.own) {
@@ -317,6 +358,11 @@ impl Watcher {
             Entry::new(Kind::Warning).with("room", "drop").with("what", what).with("name", shown(name)),
         );
     }
+}
+
+/// Whether an entry holds sums.
+fn is_sums(file: &Listed) -> bool {
+    file.is_file() && names::is_sidecar(&file.name.to_string_lossy())
 }
 
 /// What an event asks for. Our own opening and reading make events too: not those.

@@ -1,12 +1,15 @@
 //! The room on real files, with a publisher that only collects.
 
+mod ahead;
 mod packages;
+mod push;
 mod tree;
 mod watch;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -15,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::ledger;
+use crate::model::Outcome;
 
 /// One instance below a temporary directory.
 struct Bench {
@@ -37,7 +41,15 @@ impl Bench {
     fn at(scratch: tempfile::TempDir, change: impl FnOnce(&mut DropConfig)) -> Self {
         let clock = Clock::at("2024-06-03T02:15:00Z".parse().unwrap());
         let live = Live::default();
-        let (drop, arrivals) = open(scratch.path(), &clock, &live, change);
+        let (drop, arrivals) = open(scratch.path(), &clock, &live, None, change);
+        Self { scratch, clock, live, drop, arrivals }
+    }
+
+    /// With somebody who looks at packages while they come.
+    fn seen_by(lookers: Arc<dyn Ahead>, change: impl FnOnce(&mut DropConfig)) -> Self {
+        let (scratch, live) = (tempfile::tempdir().unwrap(), Live::default());
+        let clock = Clock::at("2024-06-03T02:15:00Z".parse().unwrap());
+        let (drop, arrivals) = open(scratch.path(), &clock, &live, Some(lookers), change);
         Self { scratch, clock, live, drop, arrivals }
     }
 
@@ -45,7 +57,7 @@ impl Bench {
     fn restart(self) -> Self {
         let Self { scratch, clock, live, drop, arrivals } = self;
         std::mem::forget((drop, arrivals));
-        let (drop, arrivals) = open(scratch.path(), &clock, &live, |_| {});
+        let (drop, arrivals) = open(scratch.path(), &clock, &live, None, |_| {});
         Self { scratch, clock, live, drop, arrivals }
     }
 
@@ -110,6 +122,7 @@ fn open(
     scratch: &Path,
     clock: &Clock,
     live: &Live,
+    lookers: Lookers,
     change: impl FnOnce(&mut DropConfig),
 ) -> (Drop, Receiver<Arrival>) {
     let var = Dir::create(scratch.join("var")).unwrap();
@@ -121,7 +134,7 @@ fn open(
     config.queue_wait = Duration::ZERO;
     config.tree_wait = Duration::ZERO;
     change(&mut config);
-    Drop::open(&var, config, history, ledger, clock.clone(), live.clone()).unwrap()
+    Drop::open(&var, config, history, ledger, clock.clone(), live.clone(), lookers).unwrap()
 }
 
 fn at(path: &str) -> VPath {

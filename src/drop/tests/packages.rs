@@ -175,7 +175,7 @@ fn sums_travel_with_their_package_and_old_ones_do_not() {
     let mut view = bench.view();
     let sidecars = |bench: &mut Bench| match bench.arrivals.try_recv().unwrap().payload {
         Payload::Package { sidecars, .. } => sidecars.into_iter().map(|(name, _)| name).collect::<Vec<_>>(),
-        Payload::Tree(_) => panic!("a tree"),
+        Payload::Tree(_) | Payload::Sum(_) => panic!("no package"),
     };
     put(&mut view, "/p.tar.gz.sha256", Digest::of(b"one").to_string().as_bytes()).unwrap();
     put(&mut view, "/other.tar.gz.md5", b"x").unwrap();
@@ -184,13 +184,44 @@ fn sums_travel_with_their_package_and_old_ones_do_not() {
     // The next cut under the same names, its sum after it.
     put(&mut view, "/p.tar.gz", b"two").unwrap();
     assert!(sidecars(&mut bench).is_empty(), "the sum of the last cut does not condemn this one");
-    put(&mut view, "/p.tar.gz.sha256", Digest::of(b"two").to_string().as_bytes()).unwrap();
+    let summed = put(&mut view, "/p.tar.gz.sha256", Digest::of(b"two").to_string().as_bytes()).unwrap();
+    assert!(summed.is_some() && late(&mut bench) == [Digest::of(b"two")]);
+    // A package that a sum has spoken of is not asked about again: this one is about what comes.
+    assert!(put(&mut view, "/p.tar.gz.sha256", b"00").unwrap().is_none());
     put(&mut view, "/p.tar.gz", b"three").unwrap();
-    assert!(sidecars(&mut bench).is_empty());
-    // A sum that fits nothing that was there is about what comes.
-    put(&mut view, "/p.tar.gz.sha256", b"00").unwrap();
-    put(&mut view, "/p.tar.gz", b"four").unwrap();
     assert_eq!(sidecars(&mut bench), ["p.tar.gz.sha256"]);
+}
+
+/// The packages that the next arrival, a late sum, is about.
+fn late(bench: &mut Bench) -> Vec<Digest> {
+    match bench.arrivals.try_recv().unwrap().payload {
+        Payload::Sum(sum) => sum.packages.into_iter().map(|(package, _)| package).collect(),
+        Payload::Package { .. } | Payload::Tree(_) => panic!("no sum"),
+    }
+}
+
+#[test]
+fn a_sum_after_its_package_is_handed_on_for_a_while() {
+    let mut bench = Bench::with(|config| config.late_sums = Duration::from_secs(60));
+    let mut view = bench.view();
+    put(&mut view, "/p.tar.gz", b"p").unwrap();
+    put(&mut view, "/q.zip", b"q").unwrap();
+    assert_eq!((bench.package().1, bench.package().1), (b"p".to_vec(), b"q".to_vec()));
+    // Neither a stranger's nor one of another file.
+    put(&mut bench.view_of("other"), "/p.tar.gz.sha256", b"00").unwrap();
+    put(&mut view, "/x.tar.gz.sha256", b"00").unwrap();
+    assert!(bench.quiet());
+    // A wrong one, and then a list with the right ones, renamed into its name.
+    assert!(put(&mut view, "/p.tar.gz.md5", b"00").unwrap().is_some());
+    assert_eq!(late(&mut bench), [Digest::of(b"p")]);
+    let list = format!("{}  p.tar.gz\n{}  q.zip\n", Digest::of(b"p"), Digest::of(b"q"));
+    put(&mut view, "/list.tmp", list.as_bytes()).unwrap();
+    assert!(view.rename(&at("/list.tmp"), &at("/SHA256SUMS"), true).unwrap().is_some());
+    assert_eq!(late(&mut bench), [Digest::of(b"p"), Digest::of(b"q")]);
+    put(&mut view, "/r.zip", b"r").unwrap();
+    bench.package();
+    bench.clock.set(bench.clock.now().checked_add(jiff::SignedDuration::from_secs(61)).unwrap());
+    assert!(put(&mut view, "/r.zip.sha256", b"00").unwrap().is_none() && bench.quiet(), "too late");
 }
 
 #[test]
@@ -309,12 +340,12 @@ fn old_partial_uploads_are_swept_and_running_ones_are_not() {
 
 #[test]
 fn a_full_queue_loses_nothing() {
-    let bench = Bench::new();
+    let bench = Bench::with(|config| config.queue = 8);
     let mut view = bench.view();
-    for n in 0..=u8::try_from(config::QUEUE).unwrap() {
+    for n in 0..=8_u8 {
         assert!(put(&mut view, &format!("/p{n}.zip"), &[n]).unwrap().is_some());
     }
-    assert_eq!(std::fs::read_dir(bench.var("history")).unwrap().count(), 2 * (config::QUEUE + 1) + 2);
+    assert_eq!(std::fs::read_dir(bench.var("history")).unwrap().count(), 2 * 9 + 2);
 }
 
 #[test]
@@ -335,10 +366,7 @@ fn a_full_disk_is_refused_and_given_back() {
         .args(["-t", "tmpfs", "-o", "size=32m", "difusor-test"])
         .arg(scratch.path())
         .output();
-    if !mount.is_ok_and(|done| done.status.success()) {
-        eprintln!("skipped: a small tmpfs can only be mounted by root");
-        return;
-    }
+    assert!(mount.is_ok_and(|done| done.status.success()), "this test mounts a tmpfs and needs root");
     let _mounted = Mounted(scratch.path().to_owned());
     let mut bench = Bench::at(scratch, |_| {});
     let mut view = bench.view();
@@ -414,4 +442,30 @@ fn an_upload_that_finishes_is_not_moved_by_one_that_begins() {
     assert_eq!(slot.name, finishing);
     let id = |raw| room::inode(&raw);
     assert_eq!(id(slot.dir.stat(&finishing).unwrap()), id(rustix::fs::fstat(&file).unwrap()));
+}
+
+#[test]
+fn a_wrong_sum_after_one_cut_does_not_condemn_the_next() {
+    let mut bench = Bench::with(|config| config.late_sums = Duration::from_secs(60));
+    let mut view = bench.view();
+    let sums = |bench: &mut Bench| match bench.arrivals.try_recv().unwrap().payload {
+        Payload::Package { sidecars, .. } => sidecars.len(),
+        Payload::Tree(_) | Payload::Sum(_) => panic!("no package"),
+    };
+    put(&mut view, "/p.tar.gz", b"one").unwrap();
+    assert_eq!(sums(&mut bench), 0);
+    put(&mut view, "/p.tar.gz.sha256", Digest::of(b"no").to_string().as_bytes()).unwrap();
+    assert_eq!(late(&mut bench), [Digest::of(b"one")]);
+    // The package once more, the wrong sum still beside it, and a right one under another name.
+    put(&mut view, "/p.tar.gz", b"one").unwrap();
+    sums(&mut bench);
+    put(&mut view, "/p.tar.gz.md5", b"00").unwrap();
+    assert_eq!(late(&mut bench), [Digest::of(b"one")]);
+    view.remove(&at("/p.tar.gz.md5")).unwrap();
+    // At once it may be about what follows; a quarter of an hour later it is not.
+    put(&mut view, "/p.tar.gz", b"two").unwrap();
+    assert_eq!(sums(&mut bench), 1);
+    bench.clock.set(bench.clock.now().checked_add(jiff::SignedDuration::from_mins(15)).unwrap());
+    put(&mut view, "/p.tar.gz", b"three").unwrap();
+    assert_eq!(sums(&mut bench), 0);
 }

@@ -15,7 +15,7 @@ fn bench() -> Bench {
 fn change(bench: &mut Bench) -> TreeChange {
     match bench.arrivals.try_recv().unwrap().payload {
         Payload::Tree(change) => change,
-        Payload::Package { .. } => panic!("a package"),
+        Payload::Package { .. } | Payload::Sum(_) => panic!("no tree"),
     }
 }
 

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 
 use super::super::room::{Room, lock};
 use super::super::{DropError, Stat};
+use super::index;
 use crate::durable::Dir;
 use crate::model::Digest;
 
@@ -70,8 +71,7 @@ impl LiveTree {
                     nodes.insert(dir.to_owned(), Node::Dir { mtime: file.mtime });
                 }
             }
-            let content = Content::Live(path.clone());
-            nodes.insert(path.clone(), Node::File { content, facts: *file });
+            nodes.insert(path.clone(), Node::File { content: Content::Here, facts: *file });
         }
         Self { id: id.into(), files, dir, hold, nodes }
     }
@@ -86,9 +86,24 @@ pub(super) enum Node {
     File { content: Content, facts: LiveFile },
 }
 
+/// What stands under a name.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::drop) enum Seen {
+    Dir { mtime: i64 },
+    File(LiveFile),
+}
+
+impl Seen {
+    pub(in crate::drop) fn is_dir(&self) -> bool {
+        matches!(self, Self::Dir { .. })
+    }
+}
+
 /// Where the bytes of a file are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
+    /// In the base tree, under the node's own path.
+    Here,
     /// In the base tree, under this path.
     Live(String),
     /// In the scratch directory, under this name.
@@ -96,6 +111,22 @@ pub(super) enum Content {
 }
 
 impl Node {
+    /// What is known of a file; `None` for a directory.
+    pub(super) fn file(&self) -> Option<&LiveFile> {
+        match self {
+            Self::Dir { .. } => None,
+            Self::File { facts, .. } => Some(facts),
+        }
+    }
+
+    /// As a push compares it with its own.
+    pub(super) fn seen(&self) -> Seen {
+        match self {
+            Self::Dir { mtime } => Seen::Dir { mtime: *mtime },
+            Self::File { facts, .. } => Seen::File(*facts),
+        }
+    }
+
     pub(super) fn stat(&self) -> Stat {
         match self {
             Self::Dir { mtime } => Stat { is_dir: true, size: 0, mtime: *mtime },
@@ -105,6 +136,7 @@ impl Node {
 }
 
 /// The tree as it is while nobody in this view has written to it.
+#[derive(Debug)]
 pub(in crate::drop) struct Still {
     live: Option<Arc<LiveTree>>,
     promised: BTreeSet<String>,
@@ -113,6 +145,25 @@ pub(in crate::drop) struct Still {
 impl Still {
     pub(in crate::drop) fn now(room: &Room) -> Self {
         Self { live: room.live.get(), promised: lock(&room.promised).clone() }
+    }
+
+    pub(in crate::drop) fn see(&self, path: &str) -> Option<Seen> {
+        if path.is_empty() || self.promised.contains(path) {
+            return Some(Seen::Dir { mtime: 0 });
+        }
+        self.nodes().and_then(|nodes| nodes.get(path)).map(Node::seen)
+    }
+
+    /// Names directly in a directory.
+    pub(in crate::drop) fn children(&self, path: &str) -> Vec<(String, Seen)> {
+        let promised =
+            children(&self.promised, path, |set, range| set.range::<str, _>(range).cloned().collect());
+        let mut names: BTreeMap<String, Seen> =
+            promised.into_iter().map(|name| (name, Seen::Dir { mtime: 0 })).collect();
+        if let Some(nodes) = self.nodes() {
+            names.extend(index::children(nodes, path).into_iter().map(|(name, node)| (name, node.seen())));
+        }
+        names.into_iter().collect()
     }
 
     pub(in crate::drop) fn stat(&self, path: &str) -> Result<Stat, DropError> {
@@ -132,7 +183,7 @@ impl Still {
                 .map(|name| (name, Stat { is_dir: true, size: 0, mtime: 0 }))
                 .collect();
         if let Some(nodes) = self.nodes() {
-            names.extend(list(nodes, path));
+            names.extend(index::children(nodes, path).into_iter().map(|(name, node)| (name, node.stat())));
         }
         Ok(names.into_iter().collect())
     }
@@ -165,22 +216,6 @@ fn children<S>(
 }
 
 /// What every path below a directory begins with, and the first string after them all.
-fn bounds(path: &str) -> (String, Option<String>) {
+pub(super) fn bounds(path: &str) -> (String, Option<String>) {
     if path.is_empty() { (String::new(), None) } else { (format!("{path}/"), Some(format!("{path}0"))) }
-}
-
-pub(super) fn list(nodes: &Nodes, path: &str) -> Vec<(String, Stat)> {
-    below(nodes, path)
-        .filter_map(|(p, node)| {
-            let rest = if path.is_empty() { p.as_str() } else { p.get(path.len() + 1..)? };
-            (!rest.contains('/')).then(|| (rest.to_owned(), node.stat()))
-        })
-        .collect()
-}
-
-/// Everything below a directory. `0` follows `/` in ASCII.
-pub(super) fn below<'n>(nodes: &'n Nodes, path: &str) -> impl Iterator<Item = (&'n String, &'n Node)> {
-    let (prefix, end) = bounds(path);
-    let end = end.map_or(Bound::Unbounded, Bound::Excluded);
-    nodes.range((Bound::Included(prefix), end))
 }

@@ -127,10 +127,11 @@ fn submit_taken(
         scratch: &plain,
         name,
         digest: Some(digest),
-        sender: Sender { name: owner(stat.st_uid), key: None, addr: None, via: Via::Drop },
+        sender: sender(stat),
         first_byte: came(stat.st_mtime.min(stat.st_ctime)),
         last_byte: came(stat.st_ctime),
         sidecars: sidecars.iter().map(|side| (side.name.clone(), side.content.clone())).collect(),
+        look: None,
     };
     submit::submit(room, whole)
 }
@@ -213,6 +214,11 @@ fn read_up_to(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+/// Whose a file of the watched directory is.
+pub(super) fn sender(stat: &rustix::fs::Stat) -> Sender {
+    Sender { name: owner(stat.st_uid), key: None, addr: None, via: Via::Drop }
 }
 
 /// Name of the user a file belongs to; `drop` if the host knows none.
