@@ -23,8 +23,17 @@ use crate::model::{Digest, Rejection, ReleaseId};
 use crate::release::{Manifest, Origin, Reader, Release, What};
 
 /// Reads an original again under the strict rules: the file and the name it came under
-/// → the tree it holds, as it would be published.
-pub type ReadOriginal<'a> = &'a dyn Fn(&File, &str) -> Result<Manifest, Rejection>;
+/// → what it holds.
+pub type ReadOriginal<'a> = &'a dyn Fn(&File, &str) -> Result<Unpacked, Rejection>;
+
+/// What an original holds.
+#[derive(Clone, Debug)]
+pub struct Unpacked {
+    /// Its files, as they would be published.
+    pub files: Manifest,
+    /// The one directory they lay in, which is not in their paths any more.
+    pub top: Option<String>,
+}
 
 /// What an audit found, file by file.
 #[derive(Debug, Serialize)]
@@ -282,27 +291,53 @@ fn received(ledger_dir: &Dir) -> io::Result<BTreeSet<Digest>> {
     Ok(awaited)
 }
 
-/// The tree that the original of a release holds; `None` for a release without one.
+/// The tree that the originals of a release hold, each laid over the one before it; `None` for
+/// a release without any.
 fn original_tree(
     release: &Release,
     history: &History,
     read_original: ReadOriginal<'_>,
 ) -> Option<Result<Manifest, Fault>> {
-    let id = release.meta.package.filter(|_| release.meta.kind != Origin::Waiting)?;
+    let package = release.meta.package.filter(|_| release.meta.kind != Origin::Waiting)?;
+    let mut union = Manifest::default();
+    let mut first_top = None;
+    for (at, id) in release.meta.onto.iter().copied().chain([package]).enumerate() {
+        let part = match unpacked(id, release, history, read_original) {
+            Ok(part) => part,
+            Err(fault) => return Some(Err(fault)),
+        };
+        if at == 0 {
+            (union, first_top) = (part.files, part.top);
+            continue;
+        }
+        // An increment may lie in the directory that its first package lay in.
+        let stripped = first_top.as_ref().and_then(|top: &String| part.files.stripped(top));
+        for (path, facts) in stripped.as_ref().unwrap_or(&part.files).files() {
+            union.insert(path, *facts);
+        }
+    }
+    Some(Ok(union))
+}
+
+/// What one original of a release holds.
+fn unpacked(
+    id: Digest,
+    release: &Release,
+    history: &History,
+    read_original: ReadOriginal<'_>,
+) -> Result<Unpacked, Fault> {
     let fault = |e: io::Error| Fault::Original { id, what: e.to_string() };
-    let mut file = match history.open_original(id) {
-        Ok(file) => file,
-        Err(e) => return Some(Err(fault(e))),
-    };
-    if release.meta.kind != Origin::Tree {
-        let name = release.meta.name.as_deref().unwrap_or_default();
-        return Some(read_original(&file, name).map_err(|rejection| Fault::Refused { rejection }));
+    let record = history.get(id).map_err(fault)?;
+    let mut file = history.open_original(id).map_err(fault)?;
+    if !record.as_ref().is_some_and(Record::is_tree) {
+        let own = release.meta.name.as_deref().filter(|_| release.meta.package == Some(id));
+        let name = own.or_else(|| record.as_ref().and_then(Record::name)).unwrap_or_default();
+        return read_original(&file, name).map_err(|rejection| Fault::Refused { rejection });
     }
     let mut text = String::new();
-    Some(match (&mut file).take(MANIFEST_BYTES_MAX).read_to_string(&mut text) {
-        Ok(_) => Manifest::parse(&text).map_err(|e| Fault::Original { id, what: e.to_string() }),
-        Err(e) => Err(fault(e)),
-    })
+    (&mut file).take(MANIFEST_BYTES_MAX).read_to_string(&mut text).map_err(fault)?;
+    let files = Manifest::parse(&text).map_err(|e| Fault::Original { id, what: e.to_string() })?;
+    Ok(Unpacked { files, top: None })
 }
 
 /// Every path that anybody knows of, with what original and disk have there.

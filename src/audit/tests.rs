@@ -61,7 +61,8 @@ impl Bench {
             let mut text = String::new();
             (&*file).read_to_string(&mut text).unwrap();
             assert_eq!((text.as_str(), name), ("package", "p.tar.gz"));
-            Ok(files.iter().map(|(p, t)| ((*p).to_owned(), facts(t))).collect())
+            let files = files.iter().map(|(p, t)| ((*p).to_owned(), facts(t))).collect();
+            Ok(Unpacked { files, top: None })
         };
         local(&self.history, self.store.reader(), &self.ledger_dir, None, &read).unwrap()
     }

@@ -27,9 +27,13 @@ pub struct Examiner<'r> {
     files: u64,
     bytes: u64,
     top: Top,
+    /// Whether a page, script or style went by: an increment holds data only (Tamaulipas, III.b).
+    has_pages: bool,
     /// Facts of required and identity files, by their path in the package: under
     /// the root and, when everything lies in one directory, under that.
     facts: BTreeMap<String, Facts>,
+    /// The earliest time of a file that the clock has not reached.
+    ahead: Option<Timestamp>,
     /// The best stamp of each source.
     stamps: BTreeMap<Source, Found>,
     /// The first JSON file that does not parse.
@@ -42,6 +46,8 @@ pub struct Examiner<'r> {
 pub enum Extent {
     /// All files: the required ones must be among them.
     Whole,
+    /// All files if a page, script or style is among them, else only what changed.
+    AsFound,
     /// Only what changed: required and identity files are judged where they come.
     Changes,
 }
@@ -57,6 +63,8 @@ pub struct Content {
     pub bytes: u64,
     /// The single directory that everything lies in.
     pub top: Option<String>,
+    /// Whether it was the whole site: never [`Extent::AsFound`].
+    pub extent: Extent,
     /// What an operator should look at.
     pub warnings: Vec<Warning>,
 }
@@ -115,6 +123,7 @@ impl Sink for Examiner<'_> {
         self.top.see(path, Kind::File);
         self.files += 1;
         self.bytes = self.bytes.saturating_add(size);
+        self.has_pages |= is_of_pages(path);
         self.see_time(path, mtime);
         self.see_name(path);
         self.file = Some(self.open(path, size));
@@ -148,18 +157,36 @@ impl<'r> Examiner<'r> {
             files: 0,
             bytes: 0,
             top: Top::None,
+            has_pages: false,
             facts: BTreeMap::new(),
+            ahead: None,
             stamps: BTreeMap::new(),
             fault: None,
             warnings: Vec::new(),
         }
     }
 
+    /// Moves the hour of judgement on, for content that took its time to go by. An error if
+    /// a file's time was ahead of the clock when it was seen and is not any more: who looks
+    /// again now would keep it.
+    pub(super) fn judge_at(&mut self, now: Timestamp) -> Result<(), Rejection> {
+        let is_back = now < self.now;
+        self.now = now;
+        // A clock that went back since is no witness either.
+        if is_back || self.ahead.is_some_and(|ahead| ahead <= self.latest()) {
+            return Err(Rejection::new(Code::CutInFuture));
+        }
+        Ok(())
+    }
+
     /// The verdict on everything that went by. `name` is the package's file name (empty
     /// for a tree), `live` the cut that readers see.
     pub fn finish(mut self, name: &str, live: Option<Cut>) -> Result<Content, Rejection> {
-        if self.files == 0 && self.extent == Extent::Whole {
+        if self.files == 0 && self.extent != Extent::Changes {
             return Err(Rejection::new(Code::Empty));
+        }
+        if self.extent == Extent::AsFound {
+            self.extent = if self.has_pages { Extent::Whole } else { Extent::Changes };
         }
         let top = self.root();
         self.check_required(top.as_deref())?;
@@ -173,7 +200,8 @@ impl<'r> Examiner<'r> {
             self.note(stamp, Source::Name, name);
         }
         let cut = self.decide(live)?;
-        Ok(Content { cut, files: self.files, bytes: self.bytes, top, warnings: self.warnings })
+        let Self { files, bytes, extent, warnings, .. } = self;
+        Ok(Content { cut, files, bytes, top, extent, warnings })
     }
 
     /// Every stamp found so far, best source first.
@@ -281,7 +309,9 @@ impl<'r> Examiner<'r> {
     /// A time in the future is the packer's clock, not a cut.
     fn see_time(&mut self, path: &str, mtime: i64) {
         let Ok(instant) = Timestamp::from_second(mtime) else { return };
-        if mtime > 0 && instant <= self.latest() {
+        if instant > self.latest() {
+            self.ahead = Some(self.ahead.map_or(instant, |earliest| earliest.min(instant)));
+        } else if mtime > 0 {
             self.keep(Cut::at(instant, &self.rules.zone), Source::Mtime, path);
         }
     }
@@ -320,33 +350,42 @@ impl<'r> Examiner<'r> {
         }
     }
 
+    /// An increment may lie in one directory as its first package does; only that one knows.
+    fn fact_in_changes(&self, path: &str) -> Option<&Facts> {
+        match (&self.top, self.extent) {
+            (Top::One(top), Extent::Changes) => self.fact(Some(top), path),
+            _ => None,
+        }
+    }
+
     fn check_required(&self, top: Option<&str>) -> Result<(), Rejection> {
         for path in &self.rules.required {
             let Some(facts) = self.fact(top, path) else {
-                match self.extent {
-                    Extent::Whole => return Err(Rejection::new(Code::RequiredMissing).entry(path)),
-                    Extent::Changes => continue,
+                if self.extent == Extent::Changes {
+                    continue;
                 }
+                return Err(Rejection::new(Code::RequiredMissing).entry(path));
             };
             if facts.size == 0 {
-                return Err(Rejection::new(Code::RequiredEmpty).entry(path).detail("0 bytes"));
+                return Err(Rejection::new(Code::RequiredEmpty).entry(path).detail("0 B".to_owned()));
             }
         }
         let index = self.fact(top, Rules::INDEX);
         let lacks_base = index.is_some_and(|facts| !facts.has_base);
         if self.rules.base == BaseTag::Required && lacks_base {
-            return Err(Rejection::new(Code::RequiredEmpty).entry(Rules::INDEX).detail("<base"));
+            return Err(Rejection::new(Code::RequiredEmpty).entry(Rules::INDEX).detail("<base".to_owned()));
         }
         Ok(())
     }
 
     fn check_identity(&self, top: Option<&str>) -> Result<(), Rejection> {
         for (at, rule) in self.rules.identity.iter().enumerate() {
-            let Some(facts) = self.fact(top, &rule.file) else {
-                match self.extent {
-                    Extent::Whole => return Err(Rejection::new(Code::RequiredMissing).entry(&rule.file)),
-                    Extent::Changes => continue,
+            let facts = self.fact(top, &rule.file).or_else(|| self.fact_in_changes(&rule.file));
+            let Some(facts) = facts else {
+                if self.extent == Extent::Changes {
+                    continue;
                 }
+                return Err(Rejection::new(Code::RequiredMissing).entry(&rule.file));
             };
             let found = facts.values.get(&at).and_then(Option::as_deref);
             if found != Some(rule.expected.as_str()) {
@@ -369,7 +408,7 @@ impl<'r> Examiner<'r> {
         if used.cut.instant() > self.latest() {
             return Err(Rejection::new(Code::CutInFuture).entry(&used.place).detail(used.cut.to_string()));
         }
-        if let Some(live) = live.filter(|live| self.is_older(&used, *live)) {
+        if let Some(live) = live.filter(|live| used.is_older_than(*live, self.rules.period)) {
             let figures = format!("{} < {live}", used.cut);
             return Err(Rejection::new(Code::CutOlder).entry(&used.place).detail(figures));
         }
@@ -384,14 +423,6 @@ impl<'r> Examiner<'r> {
             self.warn(Warning::StampOffset(used.clone()));
         }
         Ok(Some(used))
-    }
-
-    /// A file's time is a weak witness: it is only believed beyond a whole period.
-    fn is_older(&self, used: &Found, live: Cut) -> bool {
-        match used.source {
-            Source::Json | Source::Csv | Source::Name => used.cut < live,
-            Source::Mtime => live.instant().duration_since(used.cut.instant()) > self.rules.period,
-        }
     }
 
     fn compare(&mut self, used: &Found, other: Found) {
@@ -427,11 +458,19 @@ fn below_top(path: &str, wanted: &str) -> bool {
     path == wanted || path.split_once('/').is_some_and(|(_, rest)| rest == wanted)
 }
 
+/// Whether a site cannot do without files of this kind, and an increment holds none.
+fn is_of_pages(path: &str) -> bool {
+    let suffix = path.rsplit_once('.').map(|(_, suffix)| suffix.to_ascii_lowercase());
+    suffix.is_some_and(|suffix| OF_PAGES.contains(&suffix.as_str()))
+}
+
 /// `<base` in any case, as INE's monitor looks for it.
 fn holds_base(page: &[u8]) -> bool {
     page.windows(BASE.len()).any(|window| window.eq_ignore_ascii_case(BASE))
 }
 
+/// Suffixes of pages, scripts and styles.
+const OF_PAGES: [&str; 5] = ["html", "htm", "js", "mjs", "css"];
 const BASE: &[u8] = b"<base";
 /// How much of an index is searched; it stands in the head.
 const PAGE_BYTES: usize = 1 << 20;

@@ -1,13 +1,14 @@
 //! One received package: is it whole, is it ours, which cut is it?
 //!
 //! Owns the rules of a profile ([`Rules`]), the walk from a file to a verdict
-//! ([`verify`]), the [`Examiner`] that watches content go by (archives and pushed trees
+//! ([`verify`]; [`watch`] for one that still arrives), the [`Examiner`] that watches content go by (archives and pushed trees
 //! alike) and what `difusor package inspect` shows ([`inspect`]). Keeps nothing on disk.
 //!
 //! The order is fixed and the first failure speaks: name, size, sidecars, container and
 //! names, required files, JSON, identity, hour of the cut. Content is only peeked at,
 //! never changed; a peek that fails is a warning, not a verdict.
 
+mod ahead;
 mod examiner;
 mod json;
 mod listing;
@@ -27,10 +28,11 @@ use jiff::{SignedDuration, Timestamp};
 use crate::archive::{self, Format, Limits, Sink, Skipped};
 use crate::model::{Code, Cut, Digest, Rejection};
 
+pub use ahead::{Foreseen, Seen, watch};
 pub use examiner::{Content, Examiner, Extent};
 pub use json::peek as peek_json;
 pub use listing::{Listed, Listing, inspect};
-pub use sidecar::{is_sidecar, parse as parse_sums};
+pub use sidecar::{compare as compare_sums, is_sidecar, parse as parse_sums};
 pub use stamp::{Found, Source, Stamp};
 pub use verdict::{Report, Warning};
 
@@ -45,6 +47,8 @@ pub struct Rules {
     pub required: Vec<String>,
     /// Whether [`Rules::INDEX`] must hold a `<base` tag, as INE's monitoring demands.
     pub base: BaseTag,
+    /// Whether a package may hold only what changed (Tamaulipas, III.b).
+    pub increments: Increments,
     /// Facts that show which election this is.
     pub identity: Vec<Identity>,
     /// Bytes of the largest JSON file that is parsed; a larger one passes with a warning.
@@ -71,6 +75,7 @@ impl Default for Rules {
             names: Vec::new(),
             required: vec![Self::INDEX.to_owned()],
             base: BaseTag::NotAsked,
+            increments: Increments::Refused,
             identity: Vec::new(),
             json_bytes: 32 << 20,
             gzip_json: GzipJson::Accept,
@@ -88,6 +93,15 @@ pub enum BaseTag {
     Required,
     /// Nobody looks.
     NotAsked,
+}
+
+/// Whether a package may hold only what changed since the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Increments {
+    /// A package without page, script and style is laid over the site that is there.
+    Taken,
+    /// Every package is the whole site.
+    Refused,
 }
 
 /// What to do with gzip bytes in a file called `.json`, which copies of cloud storage hold.
@@ -127,8 +141,11 @@ pub struct Verified {
     pub skipped: Skipped,
     /// What an operator should look at.
     pub warnings: Vec<Warning>,
-    /// The single directory that everything lies in, to be stripped: the site's root.
+    /// The single directory that everything lies in, to be stripped: the site's root. Of an
+    /// increment nothing is known: the package it builds on tells.
     pub top: Option<String>,
+    /// Whether it is the whole site, or changes to one.
+    pub extent: Extent,
 }
 
 /// Walks `file` to its verdict and gives its entries to `sink` on the way.
@@ -146,7 +163,11 @@ pub fn verify(
 ) -> Result<Verified, Rejection> {
     admit(file, name, rules)?;
     let sums = sidecar::check(file, name, sidecars)?;
-    let mut examiner = Examiner::new(rules, Extent::Whole, now);
+    let extent = match rules.increments {
+        Increments::Taken => Extent::AsFound,
+        Increments::Refused => Extent::Whole,
+    };
+    let mut examiner = Examiner::new(rules, extent, now);
     let limits = local_limits(rules, now);
     let facts = archive::read(file, name, &limits, &mut Both { examiner: &mut examiner, sink })
         .map_err(verdict::rejection)?;
@@ -162,11 +183,16 @@ pub fn verify(
         skipped: facts.skipped,
         warnings,
         top: content.top,
+        extent: content.extent,
     })
 }
 
 /// Name and size, before a byte is read.
 fn admit(file: &File, name: &str, rules: &Rules) -> Result<(), Rejection> {
+    admit_as(name, file.metadata().map_err(verdict::unreadable)?.len(), rules)
+}
+
+fn admit_as(name: &str, size: u64, rules: &Rules) -> Result<(), Rejection> {
     // As the drop does: a name in capitals is the same package.
     let lower = name.to_lowercase();
     let fits = |pattern: &String| glob(&pattern.to_lowercase(), &lower);
@@ -174,7 +200,6 @@ fn admit(file: &File, name: &str, rules: &Rules) -> Result<(), Rejection> {
     if !matches {
         return Err(Rejection::new(Code::NameForeign).entry(name));
     }
-    let size = file.metadata().map_err(verdict::unreadable)?.len();
     let most = rules.limits.package_bytes;
     if size > most {
         return Err(Rejection::new(Code::SizePackage).detail(format!("{size} > {most}")));

@@ -6,12 +6,19 @@
 //! show damage on the way, nothing else.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt as _;
 
 use sha2::Digest as _;
 
 use super::verdict::{Warning, unreadable};
 use crate::model::{Code, Digest, Rejection};
+
+/// Compares sums that came after their package with it; a file that does not speak of it is
+/// no contradiction.
+pub fn compare(file: &File, name: &str, side: &str, content: &[u8]) -> Result<(), Rejection> {
+    check(file, name, &[(side.to_owned(), content.to_vec())]).map(|_| ())
+}
 
 /// What the sums gave.
 #[derive(Debug, Default)]
@@ -43,25 +50,53 @@ pub fn parse(content: &[u8]) -> Vec<Sum> {
 
 /// Compares every sum that is about the package.
 pub(super) fn check(file: &File, name: &str, sidecars: &[(String, Vec<u8>)]) -> Result<Checked, Rejection> {
+    let (checked, due) = gather(name, sidecars)?;
+    if due.is_empty() {
+        return Ok(checked);
+    }
+    agree(checked, &due, file)
+}
+
+/// The same for a package whose SHA-256 is known already: it is read only for sums of other kinds.
+pub(super) fn check_known(
+    file: impl FnOnce() -> io::Result<File>,
+    name: &str,
+    sha256: Digest,
+    sidecars: &[(String, Vec<u8>)],
+) -> Result<Checked, Rejection> {
+    let (checked, due) = gather(name, sidecars)?;
+    if due.iter().all(|(_, sum)| sum.hash == sha256.as_bytes()) {
+        let sha256 = (!due.is_empty()).then_some(sha256);
+        return Ok(Checked { sha256, ..checked });
+    }
+    agree(checked, &due, &file().map_err(unreadable)?)
+}
+
+/// A sum that must agree, with the sidecar that holds it.
+type Due<'s> = Vec<(&'s str, Sum)>;
+
+/// The sums that are about the package.
+fn gather<'s>(name: &str, sidecars: &'s [(String, Vec<u8>)]) -> Result<(Checked, Due<'s>), Rejection> {
     let mut checked = Checked::default();
-    let mut due: Vec<(&str, Sum)> = Vec::new();
+    let mut due: Due<'s> = Vec::new();
     for (side, content) in sidecars {
         match about(name, side, &parse(content)) {
             About::This(sums, warning) => {
                 due.extend(sums.into_iter().map(|sum| (side.as_str(), sum)));
                 checked.warnings.extend(warning);
             }
-            About::Nothing => return Err(mismatch(side).detail("no sum in it")),
+            About::Nothing => return Err(mismatch(side).detail(("no trae ninguna suma", "no sum in it"))),
             About::Others => checked.warnings.push(Warning::SumIgnored(side.clone())),
         }
     }
-    if due.is_empty() {
-        return Ok(checked);
-    }
-    let found = Sums::of(file, &due)?;
-    for (side, sum) in &due {
+    Ok((checked, due))
+}
+
+fn agree(mut checked: Checked, due: &Due<'_>, file: &File) -> Result<Checked, Rejection> {
+    let found = Sums::of(file, due)?;
+    for (side, sum) in due {
         if !found.agrees(&sum.hash) {
-            return Err(mismatch(side).detail(format!("{} expected", hex(&sum.hash))));
+            return Err(mismatch(side).detail(format!("≠ {}", hex(&sum.hash))));
         }
     }
     checked.sha256 = found.sha256.map(|sum| Digest::from(<[u8; 32]>::from(sum.finalize())));

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
@@ -42,6 +43,17 @@ pub struct Found {
     pub source: Source,
     /// The file that shows it.
     pub place: String,
+}
+
+impl Found {
+    /// Whether this cut is older than `live`. A file's time is a weak witness: it is only believed
+    /// beyond a whole `period`.
+    pub(super) fn is_older_than(&self, live: Cut, period: SignedDuration) -> bool {
+        match self.source {
+            Source::Json | Source::Csv | Source::Name => self.cut < live,
+            Source::Mtime => live.instant().duration_since(self.cut.instant()) > period,
+        }
+    }
 }
 
 impl Source {

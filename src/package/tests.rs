@@ -349,3 +349,90 @@ fn a_listing_shows_entries_and_hours() {
     );
     assert_eq!((list.format.as_str(), list.skipped), ("tar.gz", vec!["a/.gitkeep".to_owned()]));
 }
+
+/// A package that has arrived by the time anybody looks.
+struct There<'a>(&'a [u8]);
+
+impl archive::Arriving for There<'_> {
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.peek(buffer, at)
+    }
+
+    fn peek(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        let rest = self.0.get(at as usize..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+}
+
+/// Watched from `begun` on, judged at `now()`.
+fn foreseen(bytes: &[u8], begun: Timestamp) -> Result<Foreseen, Rejection> {
+    let rules = rules();
+    watch(&There(bytes), &rules, begun, &mut Nowhere)?.judge(NAME, bytes.len() as u64, now())
+}
+
+#[test]
+fn what_is_foreseen_is_what_is_verified() {
+    let bytes = pack(&[
+        ("prep/index.html", INDEX.1),
+        ("prep/.DS_Store", b"x"),
+        ("prep/avance.json", br#"{"ultimoCorte":{"fecha":"02 junio 2024","hora":"20:15"}}"#),
+    ]);
+    let sums = [(format!("{NAME}.sha256"), Digest::of(&bytes).to_string().into_bytes())];
+    let (rules, live) = (rules(), Some(cut("2024-06-02T20:00:00-05:00")));
+    let whole = verify(&stored(&bytes), NAME, &sums, &rules, live, now(), &mut Nowhere).unwrap();
+    let unread = || -> io::Result<File> { panic!("the hash is known") };
+    let foreseen = foreseen(&bytes, now()).unwrap();
+    let early = foreseen.confirm(unread, NAME, Digest::of(&bytes), &sums, &rules, live).unwrap();
+    assert_eq!(format!("{early:?}"), format!("{whole:?}"));
+}
+
+#[test]
+fn what_was_foreseen_falls_to_an_older_hour_or_a_wrong_sum() {
+    let bytes = pack(&[INDEX]);
+    let (rules, id) = (rules(), Digest::of(&bytes));
+    let confirm = |live: Option<&str>, side: &str, text: &str| {
+        let sums = [(side.to_owned(), text.as_bytes().to_vec())];
+        let read = || Ok(stored(&bytes));
+        code(foreseen(&bytes, now()).unwrap().confirm(read, NAME, id, &sums, &rules, live.map(cut)))
+    };
+    let (own, md5) = (format!("{NAME}.sha256"), format!("{NAME}.md5"));
+    let right = id.to_string();
+    assert_eq!(confirm(None, &own, &right), None);
+    assert_eq!(confirm(Some("2024-06-02T20:30:00-05:00"), &own, &right), Some(Code::CutOlder));
+    assert_eq!(confirm(None, &own, &Digest::of(b"other").to_string()), Some(Code::SidecarMismatch));
+    assert_eq!(confirm(None, &own, "no sum"), Some(Code::SidecarMismatch));
+    assert_eq!(confirm(None, &md5, "d41d8cd98f00b204e9800998ecf8427e"), Some(Code::SidecarMismatch));
+}
+
+#[test]
+fn a_clock_that_passed_a_files_time_meanwhile_makes_the_early_look_void() {
+    // The files are of 20:15, the clock shows 20:16:30 at the end; two minutes are forgiven.
+    let bytes = pack(&[INDEX]);
+    let minutes = |n: i64| now() - SignedDuration::from_mins(n);
+    assert!(foreseen(&bytes, minutes(0)).is_ok());
+    assert!(foreseen(&bytes, minutes(3)).is_ok());
+    assert!(foreseen(&bytes, minutes(5)).is_err(), "seen as a time to come, which it is no more");
+    assert!(foreseen(&bytes, minutes(-1)).is_err(), "the clock went back");
+}
+
+#[test]
+fn data_alone_is_an_increment_where_the_call_knows_them() {
+    let taken = Rules { increments: Increments::Taken, ..rules() };
+    let data: [(&str, &[u8]); 2] = [("assets/api/a.json", b"{}"), ("assets/20240602_2015_PREP.zip", b"PK")];
+    let verified = judged(&data, &taken).unwrap();
+    assert_eq!((verified.extent, verified.top), (Extent::Changes, None));
+    assert_eq!(judged(&[INDEX, data[0]], &taken).unwrap().extent, Extent::Whole);
+    assert_eq!(code(judged(&data, &rules())), Some(Code::RequiredMissing));
+    for page in ["otra.html", "main.JS", "x/estilo.css"] {
+        assert_eq!(code(judged(&[data[0], (page, b"x")], &taken)), Some(Code::RequiredMissing), "{page}");
+    }
+    assert_eq!(code(judged(&[], &taken)), Some(Code::Empty));
+    let identity = Identity { file: "e.json".into(), pointer: "/e".into(), expected: "28".into() };
+    let ours = Rules { identity: vec![identity], ..taken };
+    for path in ["e.json", "prep/e.json"] {
+        assert_eq!(code(judged(&[(path, b"{\"e\":27}")], &ours)), Some(Code::WrongElection), "{path}");
+    }
+    assert_eq!(code(judged(&data, &ours)), None);
+}

@@ -1,13 +1,14 @@
-//! Verdicts in words: the room's warnings, the archive's reasons as published codes,
-//! and the one line that `difusor package verify --json` prints.
+//! Verdicts in words: the room's warnings, what the archive's failures mean, and the one
+//! line that `difusor package verify --json` prints.
 
 use std::io;
 
 use serde::{Serialize, Serializer};
 
 use super::Verified;
+use super::examiner::Extent;
 use super::stamp::Found;
-use crate::archive::{Error, Reason, Refusal, Skipped};
+use crate::archive::{Error, Skipped};
 use crate::model::{Code, Cut, Digest, Lang, Rejection, Stage};
 
 /// What an operator should look at although the package is good.
@@ -123,6 +124,8 @@ struct Accepted {
     skipped: u64,
     skipped_names: Vec<String>,
     top: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    increment: bool,
     warnings: Vec<Warning>,
 }
 
@@ -141,6 +144,8 @@ impl Report {
             Some(cut) => format!("{} {cut}", lang.pick("corte", "cut")),
             None => lang.pick("sin hora de corte", "no hour of the cut").to_owned(),
         };
+        let increment = verified.extent == Extent::Changes;
+        let what = if increment { lang.pick("incremento, ", "increment, ") } else { "" };
         let files = lang.pick("archivos", "files");
         let Skipped { count, names } = &verified.skipped;
         Self {
@@ -148,7 +153,7 @@ impl Report {
             stage: None,
             reason: None,
             entry: None,
-            message: format!("{hour}, {} {files}, {} bytes", verified.files, verified.bytes),
+            message: format!("{what}{hour}, {} {files}, {} bytes", verified.files, verified.bytes),
             accepted: Some(Accepted {
                 format: verified.format.to_string(),
                 sha256: verified.sha256,
@@ -159,6 +164,7 @@ impl Report {
                 skipped: *count,
                 skipped_names: names.clone(),
                 top: verified.top.clone(),
+                increment,
                 warnings: verified.warnings.clone(),
             }),
         }
@@ -179,20 +185,9 @@ impl Report {
 /// What the archive room found, in published words.
 pub(super) fn rejection(error: Error) -> Rejection {
     match error {
-        Error::Refused(refusal) => refused(refusal),
+        Error::Refused(refusal) => refusal.into(),
         Error::Sink(error) => unstored(&error),
         Error::Read(error) => unreadable(error),
-    }
-}
-
-fn refused(refusal: Refusal) -> Rejection {
-    let mut rejection = Rejection::new(code(refusal.reason));
-    if let Some(entry) = refusal.entry {
-        rejection = rejection.entry(entry);
-    }
-    match refusal.detail {
-        Some(detail) => rejection.detail(detail),
-        None => rejection,
     }
 }
 
@@ -208,49 +203,4 @@ fn unstored(error: &io::Error) -> Rejection {
 /// Our own copy of the package cannot be read.
 pub(super) fn unreadable(error: io::Error) -> Rejection {
     Rejection::new(Code::StoreFailed).detail(error.to_string())
-}
-
-fn code(reason: Reason) -> Code {
-    match reason {
-        Reason::PathTraversal => Code::PathTraversal,
-        Reason::PathAbsolute => Code::PathAbsolute,
-        Reason::PathBadChar => Code::PathBadChar,
-        Reason::PathNotUtf8 => Code::PathNotUtf8,
-        Reason::PathNotNfc => Code::PathNotNfc,
-        Reason::PathTooLong => Code::PathTooLong,
-        Reason::PathTooDeep => Code::PathTooDeep,
-        Reason::PathEmpty => Code::PathEmpty,
-        Reason::PathDotfile => Code::PathDotfile,
-        Reason::NameCollision => Code::NameCollision,
-        Reason::DuplicateEntry => Code::DuplicateEntry,
-        Reason::EntryType => Code::EntryType,
-        Reason::Entries => Code::Entries,
-        Reason::SizeFile => Code::SizeFile,
-        Reason::SizeTotal => Code::SizeTotal,
-        Reason::SizePackage => Code::SizePackage,
-        Reason::SizeMismatch => Code::SizeMismatch,
-        Reason::HeaderBad => Code::HeaderBad,
-        Reason::HeaderChecksum => Code::HeaderChecksum,
-        Reason::HeaderAmbiguous => Code::HeaderAmbiguous,
-        Reason::PaxKey => Code::PaxKey,
-        Reason::PaxMalformed => Code::PaxMalformed,
-        Reason::PaxAmbiguous => Code::PaxAmbiguous,
-        Reason::PaxTooBig => Code::PaxTooBig,
-        Reason::TarTrailing => Code::TarTrailing,
-        Reason::GzipCrc => Code::GzipCrc,
-        Reason::GzipTrailing => Code::GzipTrailing,
-        Reason::Truncated => Code::Truncated,
-        Reason::FormatMismatch => Code::FormatMismatch,
-        Reason::Empty => Code::Empty,
-        Reason::ZipOverlap => Code::ZipOverlap,
-        Reason::ZipMismatch => Code::ZipMismatch,
-        Reason::ZipAmbiguous => Code::ZipAmbiguous,
-        Reason::ZipPrefix => Code::ZipPrefix,
-        Reason::ZipTrailing => Code::ZipTrailing,
-        Reason::ZipEncrypted => Code::ZipEncrypted,
-        Reason::ZipMethod => Code::ZipMethod,
-        Reason::ZipCrc => Code::ZipCrc,
-        Reason::ZipHidden => Code::ZipHidden,
-        Reason::ZipBad => Code::ZipBad,
-    }
 }

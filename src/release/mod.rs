@@ -28,7 +28,7 @@ use crate::model::{Code, Rejection, ReleaseId};
 
 pub use manifest::{FileFacts, Manifest, ManifestError};
 pub use reader::{Difference, Meta, Origin, Reader, Release, What};
-pub use staging::{Staged, Staging};
+pub use staging::{Flusher, Staged, Staging, Witness};
 
 /// Settings of the room.
 #[derive(Clone, Debug)]

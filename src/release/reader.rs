@@ -53,6 +53,12 @@ pub struct Meta {
     /// Name of the event it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
+    /// The one directory that its first package lay in, and that its increments may lie in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<String>,
+    /// Of an increment: the originals it was laid over, the first package first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub onto: Vec<Digest>,
 }
 
 impl Meta {
@@ -67,6 +73,8 @@ impl Meta {
             received: None,
             verified: None,
             event: None,
+            top: None,
+            onto: Vec::new(),
         }
     }
 }
@@ -106,6 +114,29 @@ pub struct Release {
 }
 
 impl Release {
+    /// A release that was sealed a moment ago and has its name: what [`Reader::load`] would read of it.
+    pub(super) fn new(
+        id: ReleaseId,
+        dir: Dir,
+        manifest: Manifest,
+        tree: Digest,
+        sealed: Timestamp,
+        meta: Meta,
+    ) -> io::Result<Self> {
+        let pin = Arc::new(pinned(&dir)?);
+        let site = dir.sub(SITE)?;
+        Ok(Self {
+            id,
+            dir,
+            site,
+            manifest: Arc::new(manifest),
+            tree,
+            sealed,
+            meta: Arc::new(meta),
+            _pin: pin,
+        })
+    }
+
     /// Opens one file of the site for reading.
     pub fn open(&self, path: &str) -> io::Result<File> {
         self.site.open_file(path)
@@ -224,9 +255,7 @@ impl Reader {
     /// Opens a release and reads its manifest. Its files are not read: see [`Release::verify`].
     pub fn load(&self, id: &ReleaseId) -> io::Result<Release> {
         let dir = self.releases.sub(id.as_str())?;
-        let pin = dir.open_file(FACTS)?;
-        // Somebody who is removing it holds it exclusively: it is as good as gone.
-        pin.try_lock_shared().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+        let pin = pinned(&dir)?;
         let facts: Facts = serde_json::from_slice(&dir.read(FACTS, FACTS_BYTES_MAX)?)?;
         let text = dir.read(MANIFEST, FACTS_BYTES_MAX)?;
         let mut manifest = Manifest::parse(std::str::from_utf8(&text).map_err(invalid)?).map_err(invalid)?;
@@ -262,6 +291,14 @@ impl Reader {
     pub fn verify(&self, id: &ReleaseId) -> io::Result<Vec<Difference>> {
         self.load(id)?.verify()
     }
+}
+
+/// Keeps the pruner away from a release as long as the file is open.
+fn pinned(dir: &Dir) -> io::Result<File> {
+    let pin = dir.open_file(FACTS)?;
+    // Somebody who is removing it holds it exclusively: it is as good as gone.
+    pin.try_lock_shared().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?;
+    Ok(pin)
 }
 
 /// SHA-256 and length of what is left to read.

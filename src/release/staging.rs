@@ -1,8 +1,9 @@
 //! A release in the making: files come in, unchanged ones are shared with the base.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::fs::{File, FileTimes};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -32,6 +33,29 @@ pub struct Staging {
     buffer: Vec<u8>,
     shared: usize,
     now: Timestamp,
+    witness: Option<Box<dyn Witness>>,
+}
+
+/// Somebody who wants the content of a release while it passes, and so need not read it again:
+/// the serving half of the same process.
+pub trait Witness: Send + fmt::Debug {
+    /// A file that the base has not, with its SHA-256. Large ones are not shown.
+    fn file(&mut self, sha256: Digest, bytes: &[u8]);
+    /// The release that holds these files will be shown next.
+    fn next(self: Box<Self>, release: &Release);
+}
+
+/// Flushes the file system of a tree that is still being filled. Through a handle of its own:
+/// an error that it meets is told to [`Staging::seal`] too.
+#[derive(Debug)]
+pub struct Flusher(Dir);
+
+impl Flusher {
+    /// Makes durable what is there. Promises nothing: only [`Staging::seal`] does. After an error
+    /// the tree must be given up.
+    pub fn flush(&self) -> io::Result<()> {
+        self.0.sync_filesystem()
+    }
 }
 
 /// A release whose files may be shared.
@@ -39,6 +63,17 @@ pub struct Staging {
 struct Base {
     release: Release,
     by_content: HashMap<Digest, String>,
+}
+
+/// How a file of the base compares with bytes that came.
+#[derive(Clone, Copy, Debug)]
+enum Likeness {
+    /// It holds them, and its manifest says that this is their hash.
+    Same(Digest),
+    /// It holds others, whatever its manifest's hash says.
+    Other(Digest),
+    /// Nobody looked.
+    Unknown,
 }
 
 /// A directory that goes away with its owner unless it got its final name.
@@ -88,7 +123,18 @@ impl Staging {
             buffer: Vec::new(),
             shared: 0,
             now: store.clock().now(),
+            witness: None,
         })
+    }
+
+    /// Shows the files that come from now on to `witness`.
+    pub fn watched_by(&mut self, witness: Option<Box<dyn Witness>>) {
+        self.witness = witness;
+    }
+
+    /// Writes out what has come in while more comes.
+    pub fn flusher(&self) -> io::Result<Flusher> {
+        Ok(Flusher(Dir::open(self.scratch.dir.path())?))
     }
 
     /// What has come in so far.
@@ -116,6 +162,18 @@ impl Staging {
             .files()
             .iter()
             .try_for_each(|(path, facts)| self.take_from(&release, path, path, *facts))
+    }
+
+    /// Adds every file of the base that has not come in: what an increment leaves as it was.
+    pub fn complete_from_base(&mut self) -> io::Result<()> {
+        let Some(base) = &self.base else { return Ok(()) };
+        let release = base.release.clone();
+        for (path, facts) in release.manifest.files() {
+            if self.manifest.get(path).is_none() {
+                self.take_from(&release, path, path, *facts)?;
+            }
+        }
+        Ok(())
     }
 
     /// Applies what a session did to the live tree. The base must be that tree.
@@ -215,12 +273,13 @@ impl Staging {
         let tree = Digest::of(text.as_bytes());
         let id = ReleaseId::new(self.store.next_sequence(), meta.cut, &tree);
         let files = self.manifest.files().iter().map(|(p, f)| (p.clone(), (f.size, f.mtime))).collect();
-        let facts = Facts { id: id.clone(), tree, sealed: self.store.clock().now(), meta, files };
+        let facts = Facts { id, tree, sealed: self.store.clock().now(), meta, files };
         dir.create_file(MANIFEST)?.write_all(text.as_bytes())?;
         dir.create_file(FACTS)?.write_all(&serde_json::to_vec(&facts)?)?;
         dir.sync_filesystem()?;
+        let Facts { id, sealed, meta, .. } = facts;
         let manifest = std::mem::take(&mut self.manifest);
-        Ok(Staged { scratch: self.scratch, id, tree, manifest })
+        Ok(Staged { scratch: self.scratch, id, tree, manifest, sealed, meta, witness: self.witness })
     }
 
     /// Removes whatever stands at `path` and makes the directories above it.
@@ -295,12 +354,22 @@ impl Staging {
     }
 
     fn end_small(&mut self, writing: Writing) -> io::Result<()> {
-        let facts = FileFacts { sha256: Digest::of(&self.buffer), size: writing.size, mtime: writing.mtime };
-        if !self.share(&writing.path, facts)? {
+        // Most files of a cut are as they were: to compare costs a quarter of hashing.
+        let likeness = self.base.as_ref().map(|base| base.compare(&writing.path, &self.buffer));
+        let sha256 = match likeness {
+            Some(Likeness::Same(sha256)) => sha256,
+            Some(Likeness::Other(_) | Likeness::Unknown) | None => Digest::of(&self.buffer),
+        };
+        let facts = FileFacts { sha256, size: writing.size, mtime: writing.mtime };
+        let is_rotten = matches!(likeness, Some(Likeness::Other(promised)) if promised == sha256);
+        if is_rotten || !self.share(&writing.path, facts)? {
             let mut file = self.site.create_file(&writing.path)?;
             file.write_all(&self.buffer)?;
             self.date(&file, writing.mtime)?;
             self.manifest.insert(writing.path, facts);
+            if let Some(witness) = &mut self.witness {
+                witness.file(facts.sha256, &self.buffer);
+            }
         }
         Ok(())
     }
@@ -380,6 +449,36 @@ impl Base {
         Self { release: release.clone(), by_content: by_content.collect() }
     }
 
+    /// Compares `bytes` with the base's file of that name (or of that name below the one top directory
+    /// that was taken away).
+    fn compare(&self, path: &str, bytes: &[u8]) -> Likeness {
+        let files = self.release.manifest.files();
+        let below = || files.get_key_value(path.split_once('/')?.1);
+        match files.get_key_value(path).or_else(below) {
+            Some((path, facts)) if bytes.len() >= COMPARED_BYTES_MIN && facts.size == bytes.len() as u64 => {
+                match self.holds(path, bytes) {
+                    Ok(true) => Likeness::Same(facts.sha256),
+                    Ok(false) => Likeness::Other(facts.sha256),
+                    Err(_) => Likeness::Unknown,
+                }
+            }
+            _ => Likeness::Unknown,
+        }
+    }
+
+    fn holds(&self, path: &str, bytes: &[u8]) -> io::Result<bool> {
+        let mut file = self.release.site.open_file(path)?;
+        let mut block = vec![0; COMPARED_BLOCK];
+        for piece in bytes.chunks(COMPARED_BLOCK) {
+            let read = block.get_mut(..piece.len()).unwrap_or_default();
+            file.read_exact(read)?;
+            if read != piece {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The base's file with this content, preferably of the same name. A file that was written
     /// to after the release was sealed is not what its manifest says.
     fn find(&self, path: &str, facts: &FileFacts) -> Option<&str> {
@@ -400,6 +499,9 @@ pub struct Staged {
     id: ReleaseId,
     tree: Digest,
     manifest: Manifest,
+    sealed: Timestamp,
+    meta: Meta,
+    witness: Option<Box<dyn Witness>>,
 }
 
 impl Staged {
@@ -418,13 +520,25 @@ impl Staged {
         &self.manifest
     }
 
+    /// What else was sealed with it.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Whoever saw its files pass.
+    pub fn take_witness(&mut self) -> Option<Box<dyn Witness>> {
+        self.witness.take()
+    }
+
     /// Gives it its name, durably. Readers do not see it yet: see [`Store::point`].
     pub fn commit(mut self) -> io::Result<Release> {
-        let store = self.scratch.store.clone();
-        store.releases().rename_new(&self.scratch.name, self.id.as_str())?;
+        let releases = self.scratch.store.releases();
+        releases.rename_new(&self.scratch.name, self.id.as_str())?;
         self.scratch.kept = true;
-        store.releases().sync()?;
-        store.reader().load(&self.id)
+        releases.sync()?;
+        let dir = releases.sub(self.id.as_str())?;
+        let (id, tree, sealed) = (self.id, self.tree, self.sealed);
+        Release::new(id, dir, self.manifest, tree, sealed, self.meta)
     }
 }
 
@@ -435,6 +549,10 @@ fn disorder() -> io::Error {
 /// Files up to this size wait in memory for their hash, so that an unchanged one is
 /// never written at all. One buffer is used for all.
 const BUFFERED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Below this a hash is made sooner than a file is opened.
+const COMPARED_BYTES_MIN: usize = 16 * 1024;
+/// Bytes compared at a time: small enough to stay in the processor's cache.
+const COMPARED_BLOCK: usize = 64 * 1024;
 /// The site while its top directory is being taken away.
 const STRIPPED: &str = "stripped";
 /// A large file while its place is given to the base's. No entry of an archive can be

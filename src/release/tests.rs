@@ -422,3 +422,23 @@ fn the_way_between_directories_is_relative() {
     assert_eq!(way("/www", "/var/releases"), Path::new("../var/releases"));
     assert_eq!(way("/srv/a/b/c", "/srv/d"), Path::new("../../../d"));
 }
+
+#[test]
+fn a_file_of_the_base_that_is_not_what_it_was_is_not_shared() {
+    let bench = Bench::new();
+    let (store, _) = bench.open(&[]);
+    let (same, rotten) = (vec![1; 50_000], vec![2; 50_000]);
+    let files: [(&str, &[u8]); 2] = [("same", &same), ("rotten", &rotten)];
+    let base = made(&store, None, &files);
+    let path = bench.site(&base, "rotten");
+    let mut text = rotten.clone();
+    text[40_000] = 3;
+    let time = std::fs::metadata(&path).unwrap().modified().unwrap();
+    std::fs::write(&path, &text).unwrap();
+    File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    let next = made(&store, Some(&base), &files);
+    let inode = |release: &Release, path: &str| std::fs::metadata(bench.site(release, path)).unwrap().ino();
+    assert_eq!(inode(&base, "same"), inode(&next, "same"));
+    assert_ne!(inode(&base, "rotten"), inode(&next, "rotten"));
+    assert!(next.verify().unwrap().is_empty());
+}

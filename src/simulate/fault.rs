@@ -230,9 +230,11 @@ impl Fault {
             Self::Skip(_) => Expected::of(Verdict::Nothing),
             Self::DrillDataOnNight => Expected::reject(Code::WrongElection)
                 .when("package.identity asks for /proceso in the JSON of the avance"),
-            Self::IncrementBeforeFirst => {
-                Expected::reject(Code::RequiredMissing).when("index.html is required")
-            }
+            Self::IncrementBeforeFirst => Expected::of(Verdict::Hold).or(
+                Verdict::Reject,
+                Some(Code::RequiredMissing),
+                "package.increments is off",
+            ),
             Self::Legit52
             | Self::DsStore
             | Self::NoStamp

@@ -131,6 +131,8 @@ pub enum Verdict {
     Accept,
     /// Refused; readers see the cut before.
     Reject,
+    /// Stored until the package comes that it builds on.
+    Hold,
     /// Recognised as received before.
     Repeat,
     /// Nothing is sent.

@@ -551,6 +551,7 @@ mod faults_do_what_they_say {
         let package = plan(Profile::Tamps, "increment-before-first@0").cut(0).unwrap();
         assert!(!unzip(archive(&package)).unwrap().contains_key("index.html"));
         assert_eq!(package.manifest.package.unwrap().scope, "increment");
+        assert_eq!(package.manifest.expected.verdict, Verdict::Hold);
     }
 
     #[test]
