@@ -8,11 +8,15 @@
 //! ledger that cannot be written stops publishing, a sync that failed is never retried
 //! on the same files.
 
+mod early;
+mod increment;
 mod operator;
 mod state;
+mod sums;
 mod tree;
 mod window;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,18 +26,48 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::drop::{Arrival, Live, LiveFile, LiveTree, Payload};
-use crate::history::{Decision, History, Kept, Verdict};
+use crate::drop::{Ahead as _, Arrival, Early, Live, LiveFile, LiveTree, Payload};
+use crate::history::{Decision, History, Kept, Record, Verdict};
 use crate::ledger::{Entry, Kind, Ledger};
 use crate::model::{Code, Cut, Digest, Event, Lang, Outcome, Receipt, Rejection, Via};
-use crate::package::{self, Rules, Verified};
-use crate::release::{Expected, FileFacts, Meta, Origin, Release, Staged, Standing, Store};
+use crate::package::{self, Extent, Rules, Verified};
+use crate::rehearsal::{Rehearsals, Witnesses};
+use crate::release::{Expected, FileFacts, Meta, Origin, Release, Staging, Standing, Store, Witness};
 pub use operator::{Order, Ordered};
 use state::Receptions;
+pub use window::foresee;
 use window::{Place, Window, Windows};
 
 /// How often the windows are looked at: the opening is met within a tenth of a second.
 const TICK: Duration = Duration::from_millis(100);
+/// How long a package waits for the disk to be freed of what was unpacked ahead.
+const GIVE_WAY: Duration = Duration::from_secs(2);
+
+/// A package that passed every check, and its release.
+struct Ready {
+    release: Release,
+    verified: Verified,
+    /// Whoever saw the files pass.
+    witness: Option<Box<dyn Witness>>,
+    how: How,
+}
+
+/// What became of a package with which nothing is wrong.
+enum Judged {
+    /// A release.
+    Ready(Ready),
+    /// An increment that has nothing to build on yet.
+    Waits(Verified),
+}
+
+/// How a package was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// While it arrived.
+    Ahead,
+    /// When it was whole.
+    Whole,
+}
 
 /// What the publisher works with; it alone holds the store.
 pub struct Parts {
@@ -44,7 +78,11 @@ pub struct Parts {
     /// The record.
     pub ledger: Ledger,
     /// What a package must satisfy.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
+    /// Packages that are staged while they arrive.
+    pub rehearsals: Rehearsals,
+    /// The serving half of this process, if there is one.
+    pub witnesses: Option<Witnesses>,
     /// Publication windows, in order of opening.
     pub events: Vec<Event>,
     /// The page shown when nothing may be seen, given the next opening.
@@ -70,6 +108,10 @@ pub struct Publisher {
     /// Newest verified release of the window to come.
     staged: Option<Release>,
     receptions: Receptions,
+    /// Increments that wait for the package they build on.
+    held: Vec<Digest>,
+    /// Packages that a sum contradicts which came after them, and what it says.
+    doubts: BTreeMap<Digest, String>,
     /// The event whose window is open, as the ledger knows it.
     open_event: Option<String>,
     /// The opening that the waiting page tells of, once it is up.
@@ -96,11 +138,14 @@ impl Publisher {
             live,
             staged: None,
             receptions,
+            held: Vec::new(),
+            doubts: BTreeMap::new(),
             open_event: opened,
             waiting_for: None,
             started,
         };
         publisher.close_intention()?;
+        publisher.find_doubts()?;
         publisher.find_staged()?;
         publisher.take_up()?;
         publisher.look_at_windows();
@@ -137,53 +182,74 @@ impl Publisher {
 
     /// One arrival, from the queue to its verdict.
     fn take(&mut self, arrival: Arrival) {
+        self.decide(arrival);
+        self.take_held();
+    }
+
+    fn decide(&mut self, arrival: Arrival) {
         let Arrival { payload, receipt, base, verdict } = arrival;
         let seen = self.receptions.begin(receipt.clone());
         let outcome = match payload {
-            Payload::Package { kept, sidecars } => self.package(&kept, &sidecars, &receipt),
+            Payload::Package { kept, sidecars, early } => self.package(&kept, &sidecars, &receipt, early),
             Payload::Tree(change) => self.tree(change, base.as_deref(), &receipt),
+            Payload::Sum(sum) => self.late_sum(&sum, &receipt),
         };
         tracing::info!(package = %receipt.name, sender = %receipt.sender.name, verdict = %outcome.line(Lang::En), "verdict");
         self.receptions.end(seen, &outcome, self.parts.lang);
         // The sender may have left with "received": the ledger has the verdict.
         let _ = verdict.send(outcome);
+        // Nobody waits for the removal of old trees.
+        self.prune();
     }
 
     /// A package: the same bytes again need no work, others are verified and settled.
-    fn package(&mut self, kept: &Kept, sidecars: &[(String, Vec<u8>)], receipt: &Receipt) -> Outcome {
+    fn package(
+        &mut self,
+        kept: &Kept,
+        sidecars: &[(String, Vec<u8>)],
+        receipt: &Receipt,
+        early: Option<Early>,
+    ) -> Outcome {
         let by_hand = receipt.sender.via == Via::Operator;
-        if !kept.is_new && !by_hand && self.was_accepted(kept.id) {
+        if !kept.is_new && !by_hand && self.needs_no_work(kept.id) {
             self.note(Entry::new(Kind::Repeated).with("package", kept.id).with("name", &receipt.name));
             return Outcome::Repeated { package: kept.id };
         }
-        let outcome = match self.verify(kept, sidecars, receipt) {
-            Ok((release, verified)) => {
+        let mut onto = Vec::new();
+        let early = early.and_then(|early| self.rehearsed(early, kept, sidecars, receipt));
+        let judged =
+            early.map_or_else(|| self.verify(kept, sidecars, receipt), |ready| Ok(Judged::Ready(ready)));
+        let outcome = match judged.and_then(|judged| self.on_record(judged)) {
+            Ok(Judged::Ready(ready)) => {
+                self.warn(&receipt.name, kept.id, &ready.verified);
+                onto.clone_from(&ready.release.meta.onto);
+                self.settle(ready.release, ready.witness, receipt)
+            }
+            Ok(Judged::Waits(verified)) => {
                 self.warn(&receipt.name, kept.id, &verified);
-                self.settle(release, receipt)
+                self.hold(kept.id, &verified, receipt)
             }
             Err(rejection) => self.reject(Some(kept.id), receipt, rejection),
         };
-        let verdict = Verdict::of(&outcome, self.parts.clock.now());
+        let verdict = Verdict { onto, ..Verdict::of(&outcome, self.parts.clock.now(), self.parts.lang) };
         if let Err(error) = self.parts.history.record_verdict(kept.id, verdict) {
             tracing::error!(%error, package = %kept.id, "verdict cannot be kept beside the package");
         }
         outcome
     }
 
-    /// Reads the original once: checked, unpacked beneath scratch, synced, renamed.
+    /// Reads the original once: checked, unpacked beneath scratch, synced, renamed. No release
+    /// comes of an increment that has nothing to build on.
     fn verify(
         &self,
         kept: &Kept,
         sidecars: &[(String, Vec<u8>)],
         receipt: &Receipt,
-    ) -> Result<(Release, Verified), Rejection> {
+    ) -> Result<Judged, Rejection> {
         let now = self.parts.clock.now();
-        let newest = match receipt.sender.via {
-            Via::Operator => None,
-            _ => self.newest_cut(),
-        };
+        let newest = self.newest_for(receipt);
         let file = self.parts.history.open_original(kept.id).map_err(store_failed)?;
-        let mut staging = self.parts.store.stage(self.base(), expected(self.base(), receipt.bytes))?;
+        let mut staging = self.stage(receipt.bytes)?;
         let verified =
             package::verify(&file, &receipt.name, sidecars, &self.parts.rules, newest, now, &mut staging)?;
         let cut = verified.cut.as_ref().map(|found| found.cut);
@@ -191,10 +257,36 @@ impl Publisher {
             staging.strip(top).map_err(|e| self.parts.store.blame(&e))?;
         }
         let kind = if receipt.sender.via == Via::Operator { Origin::Manual } else { Origin::Package };
-        let meta = self.meta(kind, cut, kept.id, receipt)?;
-        let release = staging.seal(meta).and_then(Staged::commit).map_err(|e| self.parts.store.blame(&e))?;
-        self.verified(&release)?;
-        Ok((release, verified))
+        let mut meta = self.meta(kind, cut, kept.id, receipt)?;
+        meta.top.clone_from(&verified.top);
+        if verified.extent == Extent::Changes {
+            let Some(ground) = self.ground(&meta) else { return Ok(Judged::Waits(verified)) };
+            self.lay_over(ground, &mut staging, &mut meta)?;
+        }
+        let mut staged = staging.seal(meta).map_err(|e| self.parts.store.blame(&e))?;
+        let witness = staged.take_witness();
+        let release = staged.commit().map_err(|e| self.parts.store.blame(&e))?;
+        Ok(Judged::Ready(Ready { release, verified, witness, how: How::Whole }))
+    }
+
+    /// A new tree. What was unpacked of packages that are not whole yet makes way for it.
+    fn stage(&self, packed_bytes: u64) -> Result<Staging, Rejection> {
+        let expected = expected(self.base(), packed_bytes);
+        let stage = || self.parts.store.stage(self.base(), expected);
+        let mut staging = stage().or_else(|rejection| match self.parts.rehearsals.give_way(GIVE_WAY) {
+            true => stage(),
+            false => Err(rejection),
+        })?;
+        staging.watched_by(self.parts.witnesses.as_ref().map(|make| make()));
+        Ok(staging)
+    }
+
+    /// The cut that this arrival must not be older than.
+    fn newest_for(&self, receipt: &Receipt) -> Option<Cut> {
+        match receipt.sender.via {
+            Via::Operator => None,
+            _ => self.newest_cut(),
+        }
     }
 
     /// What is known of a release beside its files.
@@ -218,18 +310,29 @@ impl Publisher {
         })
     }
 
-    fn verified(&self, release: &Release) -> Result<(), Rejection> {
-        let entry = Entry::new(Kind::Verified).with("release", &release.id).with("cut", release.meta.cut);
-        let entry = entry.with("package", release.meta.package).with("tree", release.tree);
-        self.record(entry.with("files", release.manifest.len()))
+    fn on_record(&self, judged: Judged) -> Result<Judged, Rejection> {
+        if let Judged::Ready(ready) = &judged {
+            self.verified(&ready.release, ready.how)?;
+        }
+        Ok(judged)
     }
 
-    /// Whether these bytes were verified before, and not refused since.
-    fn was_accepted(&self, package: Digest) -> bool {
+    fn verified(&self, release: &Release, how: How) -> Result<(), Rejection> {
+        let entry = Entry::new(Kind::Verified).with("release", &release.id).with("cut", release.meta.cut);
+        let entry = entry.with("package", release.meta.package).with("tree", release.tree);
+        let entry = entry.with("files", release.manifest.len()).with_some("onto", release.meta.onto.last());
+        let entry = entry.with_some("ahead", (how == How::Ahead).then_some(true));
+        // Durable with the line that follows: the intention, or the end of the staging.
+        self.parts.ledger.note(entry).map_err(ledger_failed)
+    }
+
+    /// Whether these bytes were verified before, and not refused since. An increment must also
+    /// be part of what is there: a new first package begins anew.
+    fn needs_no_work(&self, package: Digest) -> bool {
         let record = self.parts.history.get(package).ok().flatten();
-        let last =
-            record.and_then(|r| r.verdicts.iter().rev().find(|v| v.result != Decision::Repeated).cloned());
-        last.is_some_and(|v| matches!(v.result, Decision::Published | Decision::Staged))
+        let Some(last) = record.as_ref().and_then(Record::standing) else { return false };
+        let accepted = matches!(last.result, Decision::Published | Decision::Staged);
+        accepted && (last.onto.is_empty() || self.base().is_some_and(|base| increment::holds(base, package)))
     }
 
     /// The name of the event a cut is for, or why it is for none.
@@ -238,20 +341,17 @@ impl Publisher {
             Place::Always | Place::Over => Ok(None),
             Place::Event(event) => Ok(Some(event.name.clone())),
             Place::Foreign(event) => {
-                let detail = match (cut, self.parts.lang) {
-                    (Some(cut), Lang::Es) => {
-                        format!("el corte {cut} es anterior a lo que admite «{}»", event.name)
-                    }
-                    (Some(cut), Lang::En) => format!("cut {cut} is older than what '{}' takes", event.name),
-                    (None, _) => event.name.clone(),
-                };
-                Err(Rejection::new(Code::WrongElection).detail(detail))
+                let rejection = Rejection::new(Code::WrongElection);
+                let Some(cut) = cut else { return Err(rejection.detail(event.name.clone())) };
+                let es = format!("el corte {cut} es anterior a lo que admite «{}»", event.name);
+                let en = format!("cut {cut} is older than what '{}' takes", event.name);
+                Err(rejection.detail((es, en)))
             }
         }
     }
 
     /// A release that is whole and synced: shown now, or kept for its window.
-    fn settle(&mut self, release: Release, receipt: &Receipt) -> Outcome {
+    fn settle(&mut self, release: Release, witness: Option<Box<dyn Witness>>, receipt: &Receipt) -> Outcome {
         let cut = release.meta.cut;
         let now = self.parts.clock.now();
         let visible = match self.windows.at(now) {
@@ -260,12 +360,18 @@ impl Publisher {
             Window::Closed => false,
         };
         if !visible {
+            if let Err(error) = self.parts.ledger.sync() {
+                return Outcome::Rejected(ledger_failed(error));
+            }
             let opens = self.windows.opening_of(release.meta.event.as_deref());
             self.staged = Some(release);
             self.show_senders();
             return Outcome::Staged { cut, opens };
         }
         let id = release.id.clone();
+        if let Some(witness) = witness {
+            witness.next(&release);
+        }
         match self.publish(release, receipt.last_byte) {
             Ok(delay) => Outcome::Published { cut, release: id, delay },
             Err(rejection) => Outcome::Rejected(rejection),
@@ -294,7 +400,6 @@ impl Publisher {
             self.staged = None;
         }
         self.show_senders();
-        self.prune();
         Ok(delay)
     }
 
@@ -382,6 +487,7 @@ impl Publisher {
             LiveTree::new(release.id.to_string(), files, release.site.clone(), Arc::new(release.clone()))
         });
         self.parts.tree.set(tree);
+        self.parts.rehearsals.build_on(self.base().cloned());
     }
 
     fn reject(&self, package: Option<Digest>, receipt: &Receipt, rejection: Rejection) -> Outcome {
@@ -389,22 +495,27 @@ impl Publisher {
         let kind = if rejection.code == Code::CutOlder { Kind::Superseded } else { Kind::Rejected };
         let entry = Entry::new(kind).with("package", package).with("name", &receipt.name);
         let entry = entry.with("code", rejection.code).with("stage", rejection.stage());
-        let entry = entry.with("entry", &rejection.entry).with("detail", &rejection.detail);
+        let entry = entry
+            .with("entry", &rejection.entry)
+            .with("detail", rejection.detail.as_ref().map(|d| d.text(self.parts.lang)));
         let entry = entry.with("sender", &receipt.sender);
         self.note(entry);
         Outcome::Rejected(rejection)
     }
 
     fn warn(&self, name: &str, package: Digest, verified: &Verified) {
-        for warning in &verified.warnings {
-            let entry = Entry::new(Kind::Warning).with("package", package).with("name", name);
-            self.note(
-                entry.with("warning", warning.code()).with("message", warning.message(self.parts.lang)),
-            );
-        }
+        self.warn_of_content(name, package, &verified.warnings);
         if verified.skipped.count > 0 {
             let entry = Entry::new(Kind::Warning).with("package", package).with("name", name);
-            self.note(entry.with("skipped", verified.skipped.count).with("names", &verified.skipped.names));
+            self.remark(entry.with("skipped", verified.skipped.count).with("names", &verified.skipped.names));
+        }
+    }
+
+    fn warn_of_content(&self, name: &str, package: Digest, warnings: &[package::Warning]) {
+        for warning in warnings {
+            let entry = Entry::new(Kind::Warning).with("package", package).with("name", name);
+            let entry = entry.with("warning", warning.code());
+            self.remark(entry.with("message", warning.message(self.parts.lang)));
         }
     }
 
@@ -419,10 +530,14 @@ impl Publisher {
 
     /// A fact without which we do not go on.
     fn record(&self, entry: Entry) -> Result<(), Rejection> {
-        self.parts.ledger.append(entry).map_err(|error| {
-            tracing::error!(%error, "the ledger cannot be written: nothing is published");
-            Rejection::new(Code::LedgerFailed).detail(error.to_string())
-        })
+        self.parts.ledger.append(entry).map_err(ledger_failed)
+    }
+
+    /// A remark that is durable with the next fact.
+    fn remark(&self, entry: Entry) {
+        if let Err(error) = self.parts.ledger.note(entry) {
+            tracing::error!(%error, "the ledger cannot be written");
+        }
     }
 
     /// A fact whose loss changes nothing that readers see.
@@ -442,6 +557,12 @@ fn is_waiting(release: &Release) -> bool {
 fn expected(base: Option<&Release>, packed_bytes: u64) -> Expected {
     let (bytes, entries) = base.map_or((0, 0), |r| (r.manifest.bytes(), r.manifest.len() as u64));
     Expected { bytes: bytes.max(packed_bytes), entries }
+}
+
+/// Nothing is published that cannot be accounted for.
+fn ledger_failed(error: io::Error) -> Rejection {
+    tracing::error!(%error, "the ledger cannot be written: nothing is published");
+    Rejection::new(Code::LedgerFailed).detail(error.to_string())
 }
 
 /// Our own disk failed: told to the sender without its inside.

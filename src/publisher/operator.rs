@@ -6,14 +6,11 @@ use tokio::sync::oneshot;
 
 use super::{Publisher, is_waiting, store_failed};
 use crate::control::{Answer, Shown, Status};
-use crate::drop::{Arrival, Payload};
+use crate::drop::{self, Arrival, Payload};
 use crate::history::{Decision, Kept, Record};
 use crate::ledger::{self, Entry, Kind};
 use crate::model::{Receipt, ReleaseId, Sender, Via};
 use crate::release::Release;
-
-/// Suffix of pushed trees in the history.
-const TREE: &str = "tree";
 
 /// What an operator asks of the publisher itself. A publication by hand is no order: it is
 /// an arrival like any other.
@@ -50,11 +47,24 @@ impl Publisher {
         Status {
             running: true,
             started: Some(self.started),
-            live: live.filter(|r| !is_waiting(r)).map(shown),
-            staged: self.staged.as_ref().map(shown),
+            live: live.filter(|r| !is_waiting(r)).map(|r| self.shown(r)),
+            staged: self.staged.as_ref().map(|r| self.shown(r)),
             waiting: live.is_none_or(is_waiting),
             next_change: self.windows.next_change(self.parts.clock.now()),
             receptions: self.receptions.list(),
+            ..Status::default()
+        }
+    }
+
+    fn shown(&self, release: &Release) -> Shown {
+        let meta = &release.meta;
+        Shown {
+            release: release.id.clone(),
+            cut: meta.cut,
+            package: meta.package,
+            since: meta.verified,
+            files: release.manifest.len(),
+            doubt: meta.package.and_then(|package| self.doubts.get(&package).cloned()),
         }
     }
 
@@ -134,28 +144,39 @@ impl Publisher {
     /// said that they are safe); if nothing can be shown, the newest accepted original
     /// is unpacked again.
     pub(super) fn take_up(&mut self) -> io::Result<()> {
+        self.find_held()?;
         for record in self.parts.history.list()? {
-            if record.verdicts.is_empty() && record.ext != TREE {
+            if record.verdicts.is_empty() && !record.is_tree() {
                 tracing::warn!(package = %record.id, "a stored package had no verdict; verifying it now");
                 self.take_again(&record);
             }
         }
         if self.base().is_some() {
+            self.take_held();
             return Ok(());
         }
         let accepted = |r: &Record| {
             r.verdicts.iter().any(|v| matches!(v.result, Decision::Published | Decision::Staged))
         };
         if let Some(record) =
-            self.parts.history.list()?.into_iter().rev().find(|r| r.ext != TREE && accepted(r))
+            self.parts.history.list()?.into_iter().rev().find(|r| !r.is_tree() && accepted(r))
         {
             self.note(Entry::new(Kind::Recovery).with("what", "release_rebuilt").with("package", record.id));
-            self.take_again(&record);
+            self.rebuild(&record);
         }
+        self.take_held();
         Ok(())
     }
 
-    fn take_again(&mut self, record: &Record) {
+    /// An original as it came, to be verified once more.
+    pub(super) fn take_again(&mut self, record: &Record) {
+        let (kept, receipt) = self.received_again(record);
+        let payload = Payload::Package { kept, sidecars: Vec::new(), early: None };
+        self.decide(Arrival { payload, receipt, base: None, verdict: drop::Answer::to_nobody() });
+    }
+
+    /// Where an original lies, and what is known of its last reception.
+    pub(super) fn received_again(&self, record: &Record) -> (Kept, Receipt) {
         let unknown = || Receipt {
             name: record.file(),
             sender: Sender { name: "?".to_owned(), key: None, addr: None, via: Via::Drop },
@@ -165,25 +186,11 @@ impl Publisher {
         };
         let receipt = record.receptions.last().cloned().unwrap_or_else(unknown);
         let path = self.parts.history.dir().path().join(record.file());
-        let kept = Kept { id: record.id, path, is_new: true };
-        let (verdict, _) = oneshot::channel();
-        let payload = Payload::Package { kept, sidecars: Vec::new() };
-        self.take(Arrival { payload, receipt, base: None, verdict });
+        (Kept { id: record.id, path, is_new: true }, receipt)
     }
 
     /// All releases that can be opened, oldest first.
     fn releases(&self) -> io::Result<Vec<Release>> {
         Ok(self.parts.store.list()?.iter().filter_map(|id| self.parts.store.load(id).ok()).collect())
-    }
-}
-
-fn shown(release: &Release) -> Shown {
-    let meta = &release.meta;
-    Shown {
-        release: release.id.clone(),
-        cut: meta.cut,
-        package: meta.package,
-        since: meta.verified,
-        files: release.manifest.len(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read as _};
 
-use super::{Publisher, expected};
+use super::{How, Publisher, expected};
 use crate::archive::Sink as _;
 use crate::drop::{LiveTree, TreeChange};
 use crate::history::Verdict;
@@ -34,10 +34,12 @@ impl Publisher {
             Err(rejection) => return self.reject(None, receipt, rejection),
         };
         let package = release.meta.package;
-        let outcome = self.settle(release, receipt);
+        let outcome = self.settle(release, None, receipt);
         if let Some(id) = package
-            && let Err(error) =
-                self.parts.history.record_verdict(id, Verdict::of(&outcome, self.parts.clock.now()))
+            && let Err(error) = self
+                .parts
+                .history
+                .record_verdict(id, Verdict::of(&outcome, self.parts.clock.now(), self.parts.lang))
         {
             tracing::error!(%error, tree = %id, "verdict cannot be kept beside the tree");
         }
@@ -63,7 +65,8 @@ impl Publisher {
         let meta = self.meta(Origin::Tree, content.cut.map(|found| found.cut), tree, receipt)?;
         let release = staging.seal(meta).and_then(Staged::commit).map_err(blame)?;
         self.keep(&release, receipt).map_err(blame)?;
-        self.verified(&release)?;
+        self.verified(&release, How::Whole)?;
+        self.warn_of_content(&receipt.name, tree, &content.warnings);
         Ok(release)
     }
 

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::model::{Cut, Event};
+use crate::rehearsal::Foresee;
 
 /// What readers may see at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,16 @@ impl Windows {
     pub(super) fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
         self.events.iter().flat_map(|e| [e.opens, e.closes]).filter(|t| *t > now).min()
     }
+}
+
+/// What rehearsals are told of the event a cut is for; a foreign cut is left to the publisher.
+pub fn foresee(events: Vec<Event>) -> Foresee {
+    let windows = Windows::new(events, None);
+    Box::new(move |cut, now| match windows.place(cut, now) {
+        Place::Always | Place::Over => Some(None),
+        Place::Event(event) => Some(Some(event.name.clone())),
+        Place::Foreign(_) => None,
+    })
 }
 
 #[cfg(test)]
