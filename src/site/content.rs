@@ -101,6 +101,13 @@ impl Content {
         Ok(Self { sha256, size, stored, is_utf8, is_gzip, variants: Default::default() })
     }
 
+    /// Bytes in memory whose hash is known.
+    pub(super) fn of(sha256: Digest, bytes: &[u8]) -> Self {
+        let (is_utf8, is_gzip) = (std::str::from_utf8(bytes).is_ok(), bytes.starts_with(GZIP_MAGIC));
+        let stored = Stored::Memory(Bytes::copy_from_slice(bytes));
+        Self { sha256, size: bytes.len() as u64, stored, is_utf8, is_gzip, variants: Default::default() }
+    }
+
     /// The bytes, where they are in memory.
     pub fn bytes(&self) -> Option<&Bytes> {
         match &self.stored {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use super::content::{Coding, Content};
 use super::media::{Class, Media};
@@ -19,6 +19,17 @@ pub enum Freshness {
     Live,
 }
 
+/// What HTTP says about one representation, composed once for all its answers.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The strong entity tag, with its quotes.
+    pub tag: HeaderValue,
+    /// The header block of a whole answer.
+    pub whole: HeaderMap,
+    /// The header block of a 304.
+    pub unchanged: HeaderMap,
+}
+
 /// One path of a snapshot.
 #[derive(Debug)]
 pub struct Entry {
@@ -32,7 +43,7 @@ pub struct Entry {
     /// the clock. `None` where two contents would carry the same second, as a reader who
     /// only compares times would then keep the older one.
     pub last_modified: Option<u64>,
-    heads: [OnceLock<HeaderMap>; Coding::ALL.len()],
+    heads: [OnceLock<Head>; Coding::ALL.len()],
 }
 
 impl Entry {
@@ -57,8 +68,8 @@ impl Entry {
         self.content.is_gzip && !matches!(self.media.class, Class::Packed)
     }
 
-    /// The header block of one representation, composed the first time it is asked for.
-    pub fn head(&self, coding: Coding, compose: impl FnOnce() -> HeaderMap) -> &HeaderMap {
+    /// The head of one representation, composed the first time it is asked for.
+    pub fn head(&self, coding: Coding, compose: impl FnOnce() -> Head) -> &Head {
         let [identity, gzip, brotli, zstd] = &self.heads;
         let slot = match coding {
             Coding::Identity => identity,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use notify::Watcher as _;
 
-use super::Site;
+use super::{Contents, Site};
 use crate::model::{Cut, ReleaseId};
 use crate::release::{Reader, Release};
 
@@ -143,7 +143,7 @@ impl Sight {
             return;
         }
         let began = Instant::now();
-        match self.load() {
+        match self.load(&named) {
             Ok(None) => {}
             Ok(Some(release)) => {
                 (self.complained, self.retry, self.shown) = (None, None, Some(release.id.clone()));
@@ -161,9 +161,13 @@ impl Sight {
         }
     }
 
-    fn load(&self) -> Result<Option<Release>, String> {
-        let Some(release) = self.reader.load_current().map_err(|e| e.to_string())? else { return Ok(None) };
-        let live = self.site.load(&release, self.pointed_at()).map_err(|e| e.to_string())?;
+    fn load(&self, named: &ReleaseId) -> Result<Option<Release>, String> {
+        let (release, ready) = match self.site.take_next(named) {
+            Some(next) => (Some(next.release), next.contents),
+            None => (self.reader.load_current().map_err(|e| e.to_string())?, Contents::new()),
+        };
+        let Some(release) = release else { return Ok(None) };
+        let live = self.site.load_with(&release, ready, self.pointed_at()).map_err(|e| e.to_string())?;
         self.site.show(live);
         Ok(Some(release))
     }

@@ -12,6 +12,7 @@ use super::SiteConfig;
 use super::content::{Content, ContentError, Place, Stored};
 use super::entry::{Entry, Freshness};
 use super::media::Class;
+use super::preview::Contents;
 use crate::model::{Cut, Digest};
 use crate::release::{FileFacts, Origin, Release};
 
@@ -66,14 +67,15 @@ impl Live {
         }
     }
 
-    /// Reads and checks every file of `release` that `previous` does not hold already.
+    /// Reads and checks every file of `release` that neither `previous` nor `ready` holds already.
     pub(super) fn load(
         release: &Release,
         previous: &Self,
+        ready: Contents,
         since: Timestamp,
         config: &SiteConfig,
     ) -> Result<Self, LoadError> {
-        let contents = contents(release, previous, config)?;
+        let contents = contents(release, previous, ready, config)?;
         let seconds = u64::try_from(since.as_second()).unwrap_or(0);
         let (mut entries, mut folders) = (HashMap::new(), HashSet::new());
         for (path, facts) in release.manifest.files() {
@@ -220,18 +222,25 @@ fn base_href(html: &[u8]) -> Option<String> {
 fn contents(
     release: &Release,
     previous: &Live,
+    seen: Contents,
     config: &SiteConfig,
-) -> Result<HashMap<Digest, Arc<Content>>, LoadError> {
+) -> Result<Contents, LoadError> {
     let mut wanted: BTreeMap<Digest, (&str, &FileFacts)> = BTreeMap::new();
     for (path, facts) in release.manifest.files() {
         wanted.entry(facts.sha256).or_insert((path, facts));
     }
     let old = previous.entries.values().chain(previous.retired.values().map(|(e, _)| e));
-    let mut ready: HashMap<Digest, Arc<Content>> = old
-        .filter(|e| wanted.contains_key(&e.content.sha256))
-        .map(|e| (e.content.sha256, Arc::clone(&e.content)))
-        .collect();
     let on_disk = spilled(&wanted, config);
+    let mut ready = seen;
+    ready.retain(|sha256, content| {
+        let is_it = wanted.get(sha256).is_some_and(|(_, facts)| facts.size == content.size);
+        is_it && !on_disk.contains(sha256)
+    });
+    // What the previous snapshot has comes with its variants.
+    ready.extend(
+        old.filter(|e| wanted.contains_key(&e.content.sha256))
+            .map(|e| (e.content.sha256, Arc::clone(&e.content))),
+    );
     let missing: Vec<Job<'_>> = wanted
         .iter()
         .filter(|(sha256, _)| !ready.contains_key(*sha256))

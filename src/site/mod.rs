@@ -4,7 +4,8 @@
 //! ([`page`]). Writes nothing to disk. Imports `release`, `durable`, `clock` and `model`.
 //!
 //! The flow: [`Site::follow`] watches the store's pointer → [`Live::load`] reads and checks
-//! every file of the release it names, sharing what the previous snapshot already holds →
+//! every file of the release it names, sharing what the previous snapshot already holds and what
+//! a [`Preview`] kept when the files passed through this process →
 //! [`Site::show`] swaps in one step → compressed variants follow. A request takes
 //! [`Site::live`] once. A release that cannot be read whole, or a pointer that leads
 //! nowhere, changes nothing: the last good snapshot stays.
@@ -18,10 +19,11 @@ mod live;
 mod media;
 pub mod page;
 mod press;
+mod preview;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -30,11 +32,13 @@ use crate::clock::Clock;
 use crate::release::Release;
 
 pub use content::{Coding, Content, Stored};
-pub use entry::{Entry, Freshness};
+pub use entry::{Entry, Freshness, Head};
 pub use follow::{Follower, SiteEvent};
 pub use live::{Found, Live, LoadError};
 pub use media::Media;
 use press::Press;
+pub use preview::Preview;
+use preview::{Contents, Next};
 
 /// Settings of the room.
 #[derive(Clone, Debug)]
@@ -73,6 +77,8 @@ pub struct Site {
     config: SiteConfig,
     clock: Clock,
     live: ArcSwap<Live>,
+    /// What the publisher of this process is about to point at.
+    next: Mutex<Option<Next>>,
     press: Press,
 }
 
@@ -81,7 +87,7 @@ impl Site {
     pub fn new(config: SiteConfig, clock: Clock) -> Arc<Self> {
         let live = ArcSwap::from_pointee(Live::empty(&config));
         let press = Press::start(config.press_threads);
-        Arc::new(Self { config, clock, live, press })
+        Arc::new(Self { config, clock, live, next: Mutex::default(), press })
     }
 
     /// The snapshot of this instant. A request takes it once and keeps to it.
@@ -92,8 +98,17 @@ impl Site {
     /// Reads a release into a snapshot that can be shown. `since` is when readers were first
     /// meant to see it: the time of the pointer, or now.
     pub fn load(&self, release: &Release, since: Timestamp) -> Result<Live, LoadError> {
+        self.load_with(release, Contents::new(), since)
+    }
+
+    /// The same with content that need not be read.
+    fn load_with(&self, release: &Release, ready: Contents, since: Timestamp) -> Result<Live, LoadError> {
         let now = self.clock.now();
-        Live::load(release, &self.live(), since.min(now), &self.config)
+        Live::load(release, &self.live(), ready, since.min(now), &self.config)
+    }
+
+    fn next(&self) -> MutexGuard<'_, Option<Next>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows a snapshot from the next request on, and has it compressed.

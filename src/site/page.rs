@@ -74,7 +74,7 @@ pub fn error(lang: Lang, status: StatusCode) -> String {
             lang.pick("Este sitio es solo de lectura", "This site is read-only"),
             lang.pick("Solo admite consultas.", "It only takes queries."),
         ),
-        StatusCode::SERVICE_UNAVAILABLE => (
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => (
             lang.pick("Hay demasiadas consultas en este momento", "Too many queries at this moment"),
             lang.pick("Intente de nuevo en unos segundos.", "Try again in a few seconds."),
         ),

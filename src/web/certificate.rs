@@ -8,7 +8,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,6 +22,7 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_util::sync::CancellationToken;
 
+use super::challenge::Challenges;
 use super::config::{CertificateSource, Report, WebEvent};
 use crate::durable::Dir;
 use crate::model::Digest;
@@ -31,21 +32,55 @@ use crate::model::Digest;
 pub(super) struct Certificates {
     source: CertificateSource,
     provider: Arc<CryptoProvider>,
+    challenges: Arc<Challenges>,
     current: ArcSwap<CertifiedKey>,
+    rejected: Mutex<Option<String>>,
     report: Report,
+}
+
+/// The certificate that is shown, and why a newer one is not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// SHA-256 of the leaf, as browsers write it.
+    pub fingerprint: String,
+    /// When it ends.
+    pub ends: Option<Timestamp>,
+    /// Why the files are not used.
+    pub rejected: Option<String>,
+}
+
+/// What a pair of files is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// When the leaf ends.
+    pub ends: Timestamp,
+    /// Whether it is for the name that was asked about.
+    pub covers: bool,
+}
+
+/// Looks at a pair of files as the server would.
+pub fn inspect(chain: &Path, key: &Path, domain: &str) -> Result<Facts, CertificateError> {
+    let pair = read_pair(chain, key, &super::tls::provider())?;
+    let ends = ends(&pair).ok_or_else(|| CertificateError::NoCertificate(chain.display().to_string()))?;
+    Ok(Facts { ends, covers: covers(&pair, domain) })
 }
 
 /// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CertificateError {
+pub enum CertificateError {
+    /// A file cannot be read or written.
     #[error("{0}: {1}")]
     Io(String, #[source] io::Error),
+    /// The chain is none.
     #[error("{0}: no PEM certificate in it")]
     NoCertificate(String),
+    /// The key is none.
     #[error("{0}: no PEM private key in it")]
     NoKey(String),
+    /// They are of two pairs, or of a kind that we do not speak.
     #[error("certificate and key do not belong together, or cannot be used: {0}")]
     Unusable(#[source] rustls::Error),
+    /// Our own could not be made.
     #[error("making a self-signed certificate: {0}")]
     Generation(#[from] rcgen::Error),
 }
@@ -62,23 +97,25 @@ impl Certificates {
         now: Timestamp,
         report: Report,
     ) -> Result<Arc<Self>, CertificateError> {
-        let (folder, files) = match &source {
-            CertificateSource::SelfSigned { folder } => (folder, None),
-            CertificateSource::Files { chain, key, folder } => {
-                (folder, Some(read_pair(chain, key, &provider)))
-            }
-        };
+        let files = source.files().map(|(chain, key)| read_pair(&chain, &key, &provider));
+        let mut rejected = None;
         let (current, self_signed) = match files {
             Some(Ok(current)) => (current, false),
             other => {
-                if let Some(Err(error)) = other {
+                // Before the first order there is no file, and nothing wrong with that.
+                let is_first = matches!(source, CertificateSource::Acme { .. })
+                    && !source.folder().join(super::acme::CERTIFICATE).exists();
+                if let Some(Err(error)) = other.filter(|_| !is_first) {
+                    rejected = Some(error.to_string());
                     report.tell(WebEvent::CertificateRejected { why: error.to_string() });
                 }
-                (self_signed(folder, domain, &provider, now)?, true)
+                (self_signed(source.folder(), domain, &provider, now)?, true)
             }
         };
-        report.tell(WebEvent::CertificateShown { fingerprint: fingerprint(&current), self_signed });
-        Ok(Arc::new(Self { source, provider, current: ArcSwap::from_pointee(current), report }))
+        report.tell(tidings(&current, self_signed));
+        let (current, rejected) = (ArcSwap::from_pointee(current), Mutex::new(rejected));
+        let challenges = Challenges::new(Arc::clone(&provider));
+        Ok(Arc::new(Self { source, provider, challenges, current, rejected, report }))
     }
 
     /// SHA-256 of the leaf, as browsers show it.
@@ -86,10 +123,22 @@ impl Certificates {
         fingerprint(&self.current.load())
     }
 
+    /// What an ACME server may be asking.
+    pub(super) fn challenges(&self) -> &Arc<Challenges> {
+        &self.challenges
+    }
+
+    /// What readers are shown, for the operator.
+    pub(super) fn shown(&self) -> Shown {
+        let current = self.current.load();
+        let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Shown { fingerprint: fingerprint(&current), ends: ends(&current), rejected }
+    }
+
     /// Looks at the files now and then until `stop`.
     pub(super) async fn watch(self: Arc<Self>, every: Duration, stop: CancellationToken) {
-        let CertificateSource::Files { chain, key, .. } = &self.source else { return };
-        let mut seen = digests(chain, key);
+        let Some((chain, key)) = self.source.files() else { return };
+        let mut seen = digests(&chain, &key);
         // Between loading and the first look they may have changed: look once more at once.
         let mut first = true;
         while stop
@@ -97,21 +146,25 @@ impl Certificates {
             .await
             .is_some()
         {
-            let now = digests(chain, key);
-            if now != seen || first {
-                (seen, first) = (now, false);
-                self.reload(chain, key);
+            let now = digests(&chain, &key);
+            let is_there = now.is_some() || matches!(self.source, CertificateSource::Files { .. });
+            if (now != seen || first) && is_there {
+                self.reload(&chain, &key);
             }
+            (seen, first) = (now, false);
         }
     }
 
     fn reload(&self, chain: &Path, key: &Path) {
-        match read_pair(chain, key, &self.provider) {
+        let next = read_pair(chain, key, &self.provider);
+        let rejected = next.as_ref().err().map(ToString::to_string);
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&rejected);
+        match next {
             Ok(next) if next.cert == self.current.load().cert => {}
             Ok(next) => {
-                let fingerprint = fingerprint(&next);
+                let tidings = tidings(&next, false);
                 self.current.store(Arc::new(next));
-                self.report.tell(WebEvent::CertificateShown { fingerprint, self_signed: false });
+                self.report.tell(tidings);
             }
             Err(error) => self.report.tell(WebEvent::CertificateRejected { why: error.to_string() }),
         }
@@ -119,8 +172,8 @@ impl Certificates {
 }
 
 impl ResolvesServerCert for Certificates {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.challenges.tls(&hello).or_else(|| Some(self.current.load_full()))
     }
 }
 
@@ -212,6 +265,27 @@ fn covers(key: &CertifiedKey, name: &str) -> bool {
     ParsedCertificate::try_from(leaf).is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
 }
 
+fn tidings(key: &CertifiedKey, self_signed: bool) -> WebEvent {
+    WebEvent::CertificateShown { fingerprint: fingerprint(key), until: ends(key), self_signed }
+}
+
+/// When the leaf ends.
+fn ends(key: &CertifiedKey) -> Option<Timestamp> {
+    Some(lasts(key.cert.first()?)?.1)
+}
+
+fn lasts(leaf: &[u8]) -> Option<(Timestamp, Timestamp)> {
+    let (_, leaf) = x509_parser::parse_x509_certificate(leaf).ok()?;
+    let at = |seconds| Timestamp::from_second(seconds).ok();
+    Some((at(leaf.validity().not_before.timestamp())?, at(leaf.validity().not_after.timestamp())?))
+}
+
+/// From when to when the first certificate of a PEM file is good.
+pub(super) fn validity(path: &Path) -> Option<(Timestamp, Timestamp)> {
+    let text = bounded(path).ok()?;
+    lasts(&CertificateDer::from_pem_slice(&text).ok()?)
+}
+
 fn fingerprint(key: &CertifiedKey) -> String {
     let Some(leaf) = key.cert.first() else { return String::new() };
     let bytes = Digest::of(leaf);
@@ -239,8 +313,6 @@ const SELF_RENEWED_AFTER: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
     fn provider() -> Arc<CryptoProvider> {

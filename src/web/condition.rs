@@ -38,6 +38,11 @@ pub(super) fn evaluate(headers: &HeaderMap, tag: &str, modified: Option<u64>) ->
     }
 }
 
+/// Whether the request says what its reader holds.
+pub(super) fn is_conditional(headers: &HeaderMap) -> bool {
+    [IF_NONE_MATCH, IF_MATCH, IF_RANGE].iter().any(|name| headers.contains_key(name))
+}
+
 /// Whether the request names this tag as one it holds: then this is the representation
 /// to answer with, rather than one that was compressed in the meantime.
 pub(super) fn names(headers: &HeaderMap, tag: &str) -> bool {

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
+use super::acme::{AcmeConfig, CERTIFICATE};
 use crate::model::Lang;
 
 /// Settings of the room.
@@ -26,7 +28,7 @@ pub struct WebConfig {
     /// Language of our own pages.
     pub lang: Lang,
     /// Who keeps copies in front of us.
-    pub cache: CacheProfile,
+    pub cache: CachePolicy,
     /// What a path without extension gets that is no file.
     pub fallback: Fallback,
     /// Whether scripts of other portals may read JSON and CSV.
@@ -51,7 +53,7 @@ impl WebConfig {
             public_port: None,
             certificate: CertificateSource::SelfSigned { folder: keys.into() },
             lang: Lang::Es,
-            cache: CacheProfile::Direct,
+            cache: CachePolicy::Direct,
             fallback: Fallback::Index,
             cors: Cors::SameOrigin,
             disguised: Disguised::Encoded,
@@ -74,6 +76,13 @@ pub enum CertificateSource {
         /// Where a self-signed one is kept for as long as these cannot be read.
         folder: PathBuf,
     },
+    /// One that an ACME server gives us, kept in this folder; one of our own making until then.
+    Acme {
+        /// Which server, and how.
+        from: AcmeConfig,
+        /// Where.
+        folder: PathBuf,
+    },
     /// One of our own making, kept in this folder.
     SelfSigned {
         /// Where.
@@ -81,16 +90,65 @@ pub enum CertificateSource {
     },
 }
 
-/// Who keeps copies in front of us.
+impl CertificateSource {
+    /// Where we keep what is ours.
+    pub(super) fn folder(&self) -> &Path {
+        let (Self::Files { folder, .. } | Self::Acme { folder, .. } | Self::SelfSigned { folder }) = self;
+        folder
+    }
+
+    /// The chain and the key that somebody, or we ourselves, put there.
+    pub(super) fn files(&self) -> Option<(PathBuf, PathBuf)> {
+        match self {
+            Self::Files { chain, key, .. } => Some((chain.clone(), key.clone())),
+            // One file: chain and key change together.
+            Self::Acme { folder, .. } => Some((folder.join(CERTIFICATE), folder.join(CERTIFICATE))),
+            Self::SelfSigned { .. } => None,
+        }
+    }
+}
+
+/// How an ACME server is shown that the name is ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CacheProfile {
+pub enum Challenge {
+    /// A file on the plain port, which must be reached as 80. Works behind a distribution network.
+    #[default]
+    Http01,
+    /// A certificate on the port of the site, which must be reached as 443.
+    TlsAlpn01,
+}
+
+/// Who keeps copies in front of us, and for how long they may be believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CachePolicy {
     /// Nobody but browsers: everything that changes is asked for again.
     #[default]
     Direct,
-    /// A distribution network that is not told of swaps: 40 s at most (Durango allows a minute).
-    Cdn,
-    /// A distribution network that is purged at each swap.
-    CdnPurged,
+    /// A distribution network. Copies of what changes with the cut are held
+    Edge {
+        /// by the reader's browser,
+        browser: Duration,
+        /// by the network: until it is purged, or for as long as a cut may be seen late,
+        edge: Duration,
+        /// after that for one more answer while the network asks again,
+        stale: Duration,
+        /// and when we cannot be reached.
+        on_error: Duration,
+    },
+}
+
+impl CachePolicy {
+    /// `Cache-Control` of what changes with the cut (RFC 9111 §5.2.2, RFC 5861).
+    pub(super) fn live(self) -> String {
+        let Self::Edge { browser, edge, stale, on_error } = self else { return "no-cache".to_owned() };
+        format!(
+            "public, max-age={}, s-maxage={}, stale-while-revalidate={}, stale-if-error={}",
+            browser.as_secs(),
+            edge.as_secs(),
+            stale.as_secs(),
+            on_error.as_secs()
+        )
+    }
 }
 
 /// What a path without extension gets that is no file.
@@ -126,12 +184,20 @@ pub enum Disguised {
 /// Bounds of what a peer may take. The times are clocks of one connection.
 #[derive(Clone, Debug)]
 pub struct WebLimits {
-    /// Connections at once.
+    /// Connections at once. Above fifteen sixteenths of it strangers are told to come back.
     pub connections: usize,
     /// Connections at once of one IPv4 address or one IPv6 /64.
     pub connections_per_address: usize,
-    /// Networks without the per-address bound.
+    /// New connections of one address.
+    pub new_connections: Rate,
+    /// Requests of one address.
+    pub requests: Rate,
+    /// What becomes of a request above that.
+    pub over_rate: OverRate,
+    /// Networks that no bound per address is for, and no shedding.
     pub exempt: Vec<IpNet>,
+    /// A runtime this late with its timers sheds the load of strangers; zero never does.
+    pub overload_lag: Duration,
     /// From accept to the end of the TLS handshake.
     pub handshake: Duration,
     /// From the first byte of a request to the end of its head.
@@ -150,13 +216,40 @@ pub struct WebLimits {
     pub certificate_poll: Duration,
 }
 
+/// So many a second in the long run, and so many at once after a rest. Zero a second is no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+/// What becomes of a request above the rate of its address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverRate {
+    /// It is counted and answered.
+    Log,
+    /// It waits for its turn, a second at most; then 429.
+    Delay,
+    /// 429 with Retry-After.
+    #[default]
+    Refuse,
+}
+
 impl Default for WebLimits {
     fn default() -> Self {
         Self {
             connections: 4096,
             connections_per_address: 64,
+            new_connections: Rate { per_second: 50, burst: 200 },
+            // A page of a results site asks for thirty to sixty things, and many readers stand
+            // behind one address of a telephone company.
+            requests: Rate { per_second: 200, burst: 2000 },
+            over_rate: OverRate::Refuse,
             // Whoever is on this machine is a proxy or a monitor of ours, and stands for many.
             exempt: ["127.0.0.0/8", "::1/128"].iter().filter_map(|n| n.parse().ok()).collect(),
+            overload_lag: Duration::from_secs(1),
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             idle: Duration::from_secs(30),
@@ -176,8 +269,17 @@ pub enum WebEvent {
     CertificateShown {
         /// SHA-256 of the leaf, as colon-separated hexadecimal.
         fingerprint: String,
+        /// When it ends.
+        until: Option<Timestamp>,
         /// Whether it is one of our own making.
         self_signed: bool,
+    },
+    /// The ACME server gave no certificate: the last good one stays.
+    RenewalFailed {
+        /// Why.
+        why: String,
+        /// When it is asked again.
+        again_in: Duration,
     },
     /// Certificate files that cannot be used: the last good one stays.
     CertificateRejected {

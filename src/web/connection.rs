@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -14,14 +16,17 @@ use hyper_util::server::graceful::GracefulConnection;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Counts, Permit};
+use super::admission::{Admission, Leave, Permit};
 use super::body::Body;
+use super::challenge::ACME_TLS;
 use super::config::WebLimits;
+use super::counts::Counts;
 use super::front::Front;
+use super::lines::Lines;
 use super::meter::{Heads, Meter, Metered, Verdict};
 use super::redirect::Redirect;
 use super::tls::HTTP_2;
@@ -40,8 +45,10 @@ pub(super) enum Door {
 pub(super) struct Shared {
     pub(super) limits: Arc<WebLimits>,
     pub(super) admission: Arc<Admission>,
-    /// No new requests: running responses end.
+    /// No new connections: those there are come to their end.
     pub(super) stop: CancellationToken,
+    /// The same, as every answer asks it.
+    pub(super) is_stopping: Arc<AtomicBool>,
     /// Nothing any more.
     pub(super) kill: CancellationToken,
 }
@@ -53,17 +60,33 @@ enum Answers {
     Redirect(Arc<Redirect>),
 }
 
+/// One connection, as its requests see it.
+#[derive(Clone)]
+struct Visit {
+    answers: Answers,
+    meter: Arc<Meter>,
+    permit: Arc<Permit>,
+    is_stopping: Arc<AtomicBool>,
+}
+
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, door: Door, shared: Shared, permit: Permit) {
-    let _permit = permit;
     prepare(&stream);
     let meter = Meter::new(Instant::now());
     let stream = Metered::new(stream, Arc::clone(&meter));
     let kill = shared.kill.clone();
+    let visit = |answers| Visit {
+        answers,
+        meter,
+        permit: Arc::new(permit),
+        is_stopping: Arc::clone(&shared.is_stopping),
+    };
     let served = async {
         match door {
-            Door::Redirect(redirect) => http1(stream, Answers::Redirect(redirect), meter, &shared).await,
-            Door::Site(front, acceptor) => secure(stream, front, acceptor, meter, &shared).await,
+            Door::Redirect(redirect) => http1(stream, visit(Answers::Redirect(redirect)), &shared).await,
+            Door::Site(front, acceptor) => {
+                secure(stream, visit(Answers::Site(front)), acceptor, &shared).await
+            }
         }
     };
     kill.run_until_cancelled(served).await;
@@ -79,55 +102,62 @@ fn prepare(stream: &TcpStream) {
     }
 }
 
-async fn secure(
-    stream: Metered,
-    front: Arc<Front>,
-    acceptor: TlsAcceptor,
-    meter: Arc<Meter>,
-    shared: &Shared,
-) {
+async fn secure(stream: Metered, visit: Visit, acceptor: TlsAcceptor, shared: &Shared) {
     let accept = acceptor.accept_with(stream, |tls| tls.set_buffer_limit(Some(TLS_BUFFER_BYTES_MAX)));
     let Ok(Ok(stream)) = timeout(shared.limits.handshake, accept).await else {
         return Counts::add(&shared.admission.counts.handshake);
     };
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
     // Boxed: what a handshake needed is not carried through the whole visit.
-    if is_http2 {
-        Box::pin(http2(stream, Answers::Site(front), meter, shared)).await;
-    } else {
-        Box::pin(http1(stream, Answers::Site(front), meter, shared)).await;
+    match stream.get_ref().1.alpn_protocol() {
+        Some(HTTP_2) => Box::pin(http2(stream, visit, shared)).await,
+        // The certificate was all that was asked for (RFC 8737 §3).
+        Some(ACME_TLS) => {}
+        _ => Box::pin(http1(stream, visit, shared)).await,
     }
 }
 
-async fn http1<S>(stream: S, answers: Answers, meter: Arc<Meter>, shared: &Shared)
+async fn http1<S>(stream: S, visit: Visit, shared: &Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
+    let meter = Arc::clone(&visit.meter);
     meter.begin(Heads::Every, Instant::now());
-    let counting = Arc::clone(&meter);
     let service = service_fn(move |request| {
-        let (answers, meter) = (answers.clone(), Arc::clone(&counting));
-        async move { answer(&answers, &meter, request).await }
+        let visit = visit.clone();
+        async move {
+            let (mut response, is_last) = visit.answer(request).await;
+            if is_last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.limits.idle)
+        // Behind our own clocks, which say why: only for what they do not see.
+        .header_read_timeout(shared.limits.idle.max(shared.limits.head) + CLOCK_MAX)
         .max_header_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service);
-    drive(connection, &meter, shared.limits.idle, shared).await;
+        .serve_connection(TokioIo::new(Lines::new(stream)), service);
+    drive(connection, Heads::Every, &meter, shared.limits.idle, shared).await;
 }
 
-async fn http2<S>(stream: S, answers: Answers, meter: Arc<Meter>, shared: &Shared)
+async fn http2<S>(stream: S, visit: Visit, shared: &Shared)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let meter = Arc::clone(&visit.meter);
     meter.begin(Heads::First, Instant::now());
-    let counting = Arc::clone(&meter);
     let service = service_fn(move |request| {
-        let (answers, meter) = (answers.clone(), Arc::clone(&counting));
-        async move { answer(&answers, &meter, request).await }
+        let visit = visit.clone();
+        async move {
+            let (response, is_last) = visit.answer(request).await;
+            if is_last {
+                visit.meter.finish();
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -141,36 +171,63 @@ where
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
-    drive(connection, &meter, shared.limits.idle_http2, shared).await;
+    drive(connection, Heads::First, &meter, shared.limits.idle_http2, shared).await;
 }
 
-async fn answer(
-    answers: &Answers,
-    meter: &Arc<Meter>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
-    let ticket = meter.request(Instant::now());
-    let response = match answers {
-        Answers::Site(front) => front.answer(request).await,
-        Answers::Redirect(redirect) => redirect.answer(&request),
-    };
-    Ok(response.map(|body| body.held_by(ticket)))
+impl Visit {
+    /// Answers a request, and says whether it is the last one of the connection.
+    async fn answer(&self, request: Request<Incoming>) -> (Response<Body>, bool) {
+        let ticket = self.meter.request(Instant::now());
+        let leave = self.permit.request();
+        if let Leave::After(wait) = leave {
+            tokio::time::sleep(wait).await;
+        }
+        let response = match (&self.answers, leave) {
+            (Answers::Redirect(redirect), _) => redirect.answer(&request),
+            (Answers::Site(front), Leave::Now | Leave::After(_)) => front.answer(request).await,
+            (Answers::Site(front), Leave::TooFast(wait)) => {
+                front.later(StatusCode::TOO_MANY_REQUESTS, wait, request.method())
+            }
+            (Answers::Site(front), Leave::Shed) => {
+                front.later(StatusCode::SERVICE_UNAVAILABLE, SHED_FOR, request.method())
+            }
+        };
+        let is_last = leave == Leave::Shed || self.is_stopping.load(Ordering::Relaxed);
+        (response.map(|body| body.held_by(ticket)), is_last)
+    }
 }
 
 /// Lets a connection run under its clocks until it ends, is cut, or the server stops.
-async fn drive<C: GracefulConnection>(connection: C, meter: &Arc<Meter>, idle: Duration, shared: &Shared) {
+async fn drive<C: GracefulConnection>(
+    connection: C,
+    heads: Heads,
+    meter: &Arc<Meter>,
+    idle: Duration,
+    shared: &Shared,
+) {
     let mut connection = pin!(connection);
     let limits = &shared.limits;
     let mut clock = interval(limits.head.min(limits.progress).min(idle).min(CLOCK_MAX * 2) / 2);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut end = None;
+    let (mut end, mut lingers, mut is_stopped) = (None, None, false);
     loop {
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
-            () = shared.stop.cancelled(), if end.is_none() => {
+            () = shared.stop.cancelled(), if !is_stopped => {
+                let now = Instant::now();
+                (is_stopped, end) = (true, Some(now + limits.drain));
+                match heads {
+                    // GOAWAY says which request is the last to be answered: none is lost.
+                    Heads::First => connection.as_mut().graceful_shutdown(),
+                    // The next request may be on its way: for a moment it is answered still, and told
+                    // that it is the last.
+                    Heads::Every => lingers = Some(now + LINGER.min(limits.drain / 2)),
+                }
+            }
+            () = sleep_until(lingers.unwrap_or_else(Instant::now)), if lingers.is_some() => {
+                lingers = None;
                 connection.as_mut().graceful_shutdown();
-                end = Some(Instant::now() + limits.drain);
             }
             now = clock.tick() => {
                 if end.is_some_and(|end| now >= end) {
@@ -185,6 +242,7 @@ async fn drive<C: GracefulConnection>(connection: C, meter: &Arc<Meter>, idle: D
                     }
                     Verdict::SlowHead => return Counts::add(&shared.admission.counts.slow_head),
                     Verdict::Stalled => return Counts::add(&shared.admission.counts.stalled),
+                    Verdict::Flood => return Counts::add(&shared.admission.counts.flood),
                 }
             }
         }
@@ -215,5 +273,9 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest time between two looks at the clocks.
 const CLOCK_MAX: Duration = Duration::from_secs(5);
+/// When to come back is told to those who are shed.
+const SHED_FOR: Duration = Duration::from_secs(5);
+/// How long idle connections stay open after a stop, for requests that are on their way.
+const LINGER: Duration = Duration::from_secs(1);
 /// What an idle peer gets to take notice of the end.
 const FAREWELL: Duration = Duration::from_secs(5);

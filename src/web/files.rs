@@ -1,17 +1,14 @@
 //! The answer for one file: conditions, representation, parts.
 
-use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VARY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use super::body::Body;
 use super::condition::{self, Condition};
-use super::headers::{Composer, put};
+use super::headers::{Belonging, Composer, put};
 use super::negotiate::Accepted;
 use super::range::{Part, Ranges, ranges};
-use crate::model::Cut;
-use crate::site::{Coding, Content, Entry, Stored};
+use crate::site::{Coding, Content, Entry, Head, Stored};
 
 /// How a file was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,35 +25,34 @@ pub(super) struct Asked<'a> {
     pub(super) method: &'a Method,
     pub(super) headers: &'a HeaderMap,
     pub(super) way: Way,
-    pub(super) cut: Option<Cut>,
+    pub(super) belonging: Belonging<'a>,
 }
 
 /// Answers with a file.
 pub(super) fn answer(composer: &Composer, entry: &Entry, asked: &Asked<'_>) -> Response<Body> {
-    let coding = select(entry, asked.headers);
-    let mut head = entry.head(coding, || composer.file(entry, coding, asked.cut)).clone();
-    if asked.way == Way::Fallback {
-        // The same path is a 404 to whoever does not ask for HTML.
-        head.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
-    }
-    let tag = Composer::tag(entry, coding);
-    match condition::evaluate(asked.headers, &tag, entry.last_modified) {
+    let head = |coding| entry.head(coding, || composer.head(entry, coding, asked.belonging));
+    let coding = select(entry, asked.headers, head);
+    let Head { tag, whole, unchanged } = head(coding);
+    let tag = tag.to_str().unwrap_or_default();
+    match condition::evaluate(asked.headers, tag, entry.last_modified) {
         Condition::Met => {}
-        Condition::NotModified => return not_modified(head),
+        Condition::NotModified => {
+            return respond(StatusCode::NOT_MODIFIED, varied(unchanged, asked.way), Body::empty());
+        }
         Condition::Failed => {
             // What failed is the request, not the file: nobody may keep this answer for it.
-            head.clear();
-            head.extend(composer.common());
+            let mut head = composer.common();
             head.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             return respond(StatusCode::PRECONDITION_FAILED, head, Body::empty());
         }
     }
+    let mut head = varied(whole, asked.way);
     if asked.method == Method::HEAD {
         return respond(StatusCode::OK, head, Body::empty());
     }
     let stored = representation(&entry.content, coding);
     let size = entry.content.variant(coding).map_or(entry.content.size, |v| v.len() as u64);
-    let wanted = if condition::range_holds(asked.headers, &tag, entry.last_modified) {
+    let wanted = if condition::range_holds(asked.headers, tag, entry.last_modified) {
         ranges(asked.headers, size)
     } else {
         Ranges::Whole
@@ -79,30 +75,32 @@ pub(super) fn answer(composer: &Composer, entry: &Entry, asked: &Asked<'_>) -> R
     }
 }
 
+/// The head as it stands, or with what else a fallback depends on.
+fn varied(head: &HeaderMap, way: Way) -> HeaderMap {
+    let mut head = head.clone();
+    if way == Way::Fallback {
+        // The same path is a 404 to whoever does not ask for HTML.
+        head.insert(VARY, HeaderValue::from_static("accept, accept-encoding"));
+    }
+    head
+}
+
 /// The representation to answer with: one that the reader says it holds, else the best that
 /// there is.
-fn select(entry: &Entry, headers: &HeaderMap) -> Coding {
+fn select<'e>(entry: &'e Entry, headers: &HeaderMap, head: impl Fn(Coding) -> &'e Head) -> Coding {
     let accepted = Accepted::of(headers);
-    let mut best = None;
-    for coding in accepted.iter().filter(|c| Composer::is_available(entry, *c)) {
-        if condition::names(headers, &Composer::tag(entry, coding)) {
-            return coding;
-        }
-        best.get_or_insert(coding);
+    let mut available = accepted.iter().filter(|c| Composer::is_available(entry, *c));
+    if !condition::is_conditional(headers) {
+        return available.next().unwrap_or(Coding::Identity);
     }
-    best.unwrap_or(Coding::Identity)
+    let is_held = |c: &Coding| head(*c).tag.to_str().is_ok_and(|tag| condition::names(headers, tag));
+    let best = available.next();
+    let held = best.into_iter().chain(available).find(is_held);
+    held.or(best).unwrap_or(Coding::Identity)
 }
 
 fn representation(content: &Content, coding: Coding) -> Stored {
     content.variant(coding).map_or_else(|| content.stored.clone(), |bytes| Stored::Memory(bytes.clone()))
-}
-
-/// RFC 9110 §15.4.5: what the reader needs to keep its copy, and nothing about a body.
-fn not_modified(mut head: HeaderMap) -> Response<Body> {
-    for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES] {
-        head.remove(name);
-    }
-    respond(StatusCode::NOT_MODIFIED, head, Body::empty())
 }
 
 /// Several parts in one answer (RFC 9110 §14.6), if that is less than the whole.

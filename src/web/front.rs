@@ -1,10 +1,13 @@
 //! From a request to its answer, over one snapshot.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, TRANSFER_ENCODING,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Limited};
@@ -13,7 +16,7 @@ use tower::ServiceExt as _;
 use super::body::Body;
 use super::config::{Fallback, WebConfig};
 use super::files::{self, Asked, Way, respond};
-use super::headers::{Composer, put};
+use super::headers::{Belonging, Composer, put};
 use super::negotiate::wants_html;
 use super::path::{Ending, Refused, Wanted};
 use super::reserved;
@@ -28,6 +31,7 @@ pub(super) struct Front {
     reserved: Router,
     lang: Lang,
     fallback: Fallback,
+    errors: Vec<(StatusCode, Bytes)>,
 }
 
 /// What a path comes to.
@@ -41,7 +45,21 @@ impl Front {
     pub(super) fn new(site: Arc<Site>, config: &WebConfig) -> Self {
         let composer = Arc::new(Composer::new(config));
         let reserved = reserved::routes(Arc::clone(&composer), config.lang, &config.frame_ancestors);
-        Self { site, composer, reserved, lang: config.lang, fallback: config.fallback }
+        let lang = config.lang;
+        let error = |status| (status, Bytes::from(page::error(lang, status)));
+        let errors = ERRORS.into_iter().map(error).collect();
+        Self { site, composer, reserved, lang, fallback: config.fallback, errors }
+    }
+
+    /// The answer to a request that is not looked at: come back later.
+    pub(super) fn later(&self, status: StatusCode, wait: Duration, method: &Method) -> Response<Body> {
+        let mut response = self.error(status);
+        let seconds = wait.as_secs().clamp(1, LATER_SECONDS_MAX);
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        if method == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        response
     }
 
     /// Answers a request. Its body, if it has one, is never read.
@@ -95,7 +113,8 @@ impl Front {
         }
         match self.find(&live, &wanted, &parts.headers) {
             Target::File(entry, way) => {
-                let asked = Asked { method: &parts.method, headers: &parts.headers, way, cut: live.cut() };
+                let belonging = Belonging { cut: live.cut(), release: live.results().map(|r| &r.id) };
+                let asked = Asked { method: &parts.method, headers: &parts.headers, way, belonging };
                 files::answer(&self.composer, entry, &asked)
             }
             Target::Slash => self.to_folder(&wanted, parts.uri.query()),
@@ -180,7 +199,8 @@ impl Front {
     }
 
     fn error(&self, status: StatusCode) -> Response<Body> {
-        self.page(status, Body::of(page::error(self.lang, status)))
+        let ready = self.errors.iter().find(|(s, _)| *s == status).map(|(_, page)| page.clone());
+        self.page(status, Body::of(ready.unwrap_or_else(|| page::error(self.lang, status).into())))
     }
 
     fn page(&self, status: StatusCode, body: Body) -> Response<Body> {
@@ -212,5 +232,15 @@ fn has_body(headers: &HeaderMap) -> bool {
         || headers.get(CONTENT_LENGTH).is_some_and(|v| v.as_bytes() != b"0")
 }
 
+/// Answers that an attack may ask for by the thousand: their pages are made once.
+const ERRORS: [StatusCode; 5] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+/// Longest time that a reader is told to stay away.
+const LATER_SECONDS_MAX: u64 = 30;
 /// The manifest of two hundred thousand files.
 const DOCUMENT_BYTES_MAX: usize = 64 << 20;

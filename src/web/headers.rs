@@ -10,26 +10,50 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::condition::http_date;
-use super::config::{CacheProfile, Cors, Disguised, WebConfig};
-use crate::model::Cut;
-use crate::site::{Coding, Entry, Freshness};
+use super::config::{CachePolicy, Cors, Disguised, WebConfig};
+use crate::model::{Cut, ReleaseId};
+use crate::site::{Coding, Entry, Freshness, Head};
 
 /// The cut that an answer belongs to (T-21).
 pub(super) const X_PREP_CORTE: HeaderName = HeaderName::from_static("x-prep-corte");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// What networks call a set of copies that is purged at once: words apart for Fastly and Varnish …
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
+/// … and commas between them for Cloudflare and Akamai.
+const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
+/// The tag of everything of the site, and the one of what a swap may change.
+const TAG_ALL: &str = "prep";
+const TAG_LIVE: &str = "prep-vigente";
 
 /// What every answer carries, and what a file's representation does.
 #[derive(Debug)]
 pub(super) struct Composer {
     common: HeaderMap,
-    cache: CacheProfile,
+    live: HeaderValue,
+    policy: CachePolicy,
     cors: Cors,
     disguised: Disguised,
 }
 
+/// What a file's answer says of the snapshot it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Belonging<'a> {
+    pub(super) cut: Option<Cut>,
+    pub(super) release: Option<&'a ReleaseId>,
+}
+
 impl Composer {
     pub(super) fn new(config: &WebConfig) -> Self {
-        Self { common: common(config), cache: config.cache, cors: config.cors, disguised: config.disguised }
+        // Seconds and fixed words always make a header.
+        let live = HeaderValue::try_from(config.cache.live())
+            .unwrap_or_else(|_| HeaderValue::from_static("no-cache"));
+        Self {
+            common: common(config),
+            live,
+            policy: config.cache,
+            cors: config.cors,
+            disguised: config.disguised,
+        }
     }
 
     /// The headers of any answer.
@@ -47,7 +71,7 @@ impl Composer {
     }
 
     /// The strong tag of a representation, with its quotes: 128 bits of the content's hash.
-    pub(super) fn tag(entry: &Entry, coding: Coding) -> String {
+    fn tag(entry: &Entry, coding: Coding) -> String {
         let mut tag = String::with_capacity(42);
         tag.push('"');
         for byte in entry.content.sha256.as_bytes().iter().take(16) {
@@ -59,14 +83,25 @@ impl Composer {
         tag
     }
 
-    /// The whole header block of a representation.
-    pub(super) fn file(&self, entry: &Entry, coding: Coding, cut: Option<Cut>) -> HeaderMap {
+    /// What a representation says with its answers.
+    pub(super) fn head(&self, entry: &Entry, coding: Coding, belonging: Belonging<'_>) -> Head {
+        let whole = self.file(entry, coding, belonging);
+        // RFC 9110 §15.4.5: what the reader needs to keep its copy, and nothing about a body.
+        let mut unchanged = whole.clone();
+        for name in [CONTENT_TYPE, CONTENT_LENGTH, CONTENT_ENCODING, ACCEPT_RANGES] {
+            unchanged.remove(name);
+        }
+        let tag = whole.get(ETAG).cloned().unwrap_or_else(|| HeaderValue::from_static("\"\""));
+        Head { tag, whole, unchanged }
+    }
+
+    fn file(&self, entry: &Entry, coding: Coding, belonging: Belonging<'_>) -> HeaderMap {
         let mut headers = self.common();
         let size = entry.content.variant(coding).map_or(entry.content.size, |v| v.len() as u64);
         headers.insert(CONTENT_TYPE, self.content_type(entry));
         headers.insert(CONTENT_LENGTH, size.into());
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.cache_control(entry.freshness)));
+        headers.insert(CACHE_CONTROL, self.cache_control(entry.freshness));
         put(&mut headers, ETAG, &Self::tag(entry, coding));
         if let Some(seconds) = entry.last_modified {
             put(&mut headers, LAST_MODIFIED, &http_date(seconds));
@@ -81,8 +116,17 @@ impl Composer {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
             }
         }
-        if let Some(cut) = cut {
+        if let Some(cut) = belonging.cut {
             put(&mut headers, X_PREP_CORTE, &cut.to_string());
+        }
+        if self.policy != CachePolicy::Direct {
+            let mut tags = vec![TAG_ALL];
+            if entry.freshness == Freshness::Live {
+                tags.push(TAG_LIVE);
+            }
+            tags.extend(belonging.release.map(ReleaseId::as_str));
+            put(&mut headers, SURROGATE_KEY, &tags.join(" "));
+            put(&mut headers, CACHE_TAG, &tags.join(","));
         }
         if self.cors == Cors::Any && entry.media.is_data() {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -102,18 +146,11 @@ impl Composer {
             .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
     }
 
-    fn cache_control(&self, freshness: Freshness) -> &'static str {
-        match (freshness, self.cache) {
-            (Freshness::Hashed, _) => "public, max-age=31536000, immutable",
-            (Freshness::Stamped, _) => "public, max-age=86400, immutable",
-            (Freshness::Live, CacheProfile::Direct) => "no-cache",
-            // Ten seconds at the reader and thirty at the edge: 40 s in all, of Durango's 60.
-            (Freshness::Live, CacheProfile::Cdn) => {
-                "public, max-age=10, s-maxage=15, stale-while-revalidate=15, stale-if-error=60"
-            }
-            (Freshness::Live, CacheProfile::CdnPurged) => {
-                "public, max-age=10, s-maxage=900, stale-while-revalidate=15, stale-if-error=900"
-            }
+    fn cache_control(&self, freshness: Freshness) -> HeaderValue {
+        match freshness {
+            Freshness::Hashed => HeaderValue::from_static("public, max-age=31536000, immutable"),
+            Freshness::Stamped => HeaderValue::from_static("public, max-age=86400, immutable"),
+            Freshness::Live => self.live.clone(),
         }
     }
 }

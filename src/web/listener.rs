@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::task::TaskTracker;
 
@@ -64,7 +64,13 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// The configured number of connections, or what the descriptors allow when some are kept for the
 /// other doors and for files.
 pub(super) fn connections_max(configured: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile).current.and_then(|n| usize::try_from(n).ok());
+    let mut of_files = getrlimit(Resource::Nofile);
+    // Most systems start a program with 1,024 and let it have far more.
+    let raised = Rlimit { current: of_files.maximum, ..of_files };
+    if of_files.current != of_files.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
+        of_files = raised;
+    }
+    let limit = of_files.current.and_then(|n| usize::try_from(n).ok());
     let allowed = limit.map_or(usize::MAX, |n| n.saturating_sub(DESCRIPTORS_KEPT).max(1));
     if allowed < configured {
         tracing::warn!(configured, allowed, "the limit of open files allows fewer connections");

@@ -22,6 +22,7 @@ use super::config::WebLimits;
 #[derive(Debug)]
 pub(super) struct Meter {
     written: AtomicU64,
+    read: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -33,8 +34,11 @@ struct State {
     quiet_since: Option<Instant>,
     head_since: Option<Instant>,
     heads: Heads,
+    is_over: bool,
     window: Instant,
     window_written: u64,
+    window_read: u64,
+    window_requests: u64,
 }
 
 /// Which requests have a clock on their head.
@@ -57,6 +61,8 @@ pub(super) enum Verdict {
     SlowHead,
     /// Cut: a response is not being read.
     Stalled,
+    /// Cut: bytes without end that ask for nothing, such as pings, settings and windows.
+    Flood,
 }
 
 impl Meter {
@@ -68,10 +74,13 @@ impl Meter {
             quiet_since: Some(now),
             head_since: Some(now),
             heads: Heads::Every,
+            is_over: false,
             window: now,
             window_written: 0,
+            window_read: 0,
+            window_requests: 0,
         };
-        Arc::new(Self { written: AtomicU64::new(0), state: Mutex::new(state) })
+        Arc::new(Self { written: AtomicU64::new(0), read: AtomicU64::new(0), state: Mutex::new(state) })
     }
 
     /// The handshake is over: the clock of the first request starts.
@@ -85,6 +94,7 @@ impl Meter {
         let mut state = self.lock();
         state.head_since = None;
         state.running += 1;
+        state.window_requests += 1;
         state.touch(now);
         Ticket { meter: Arc::clone(self) }
     }
@@ -96,6 +106,13 @@ impl Meter {
         if state.head_since.is_some_and(|since| now - since >= limits.head) {
             return Verdict::SlowHead;
         }
+        let read = self.read.load(Ordering::Relaxed);
+        let asked = FLOOD_FROM_BYTES
+            + state.window_requests * FLOOD_BYTES_PER_REQUEST
+            + (written - state.window_written) / FLOOD_SHARE_OF_WRITTEN;
+        if read - state.window_read > asked {
+            return Verdict::Flood;
+        }
         if now - state.window >= limits.progress {
             let busy_throughout =
                 state.is_busy() && state.busy_since.is_some_and(|since| since <= state.window);
@@ -103,10 +120,16 @@ impl Meter {
                 return Verdict::Stalled;
             }
             (state.window, state.window_written) = (now, written);
+            (state.window_read, state.window_requests) = (read, 0);
         }
         let is_idle =
             state.head_since.is_none() && state.quiet_since.is_some_and(|since| now - since >= idle);
-        if is_idle { Verdict::Finish } else { Verdict::Keep }
+        if is_idle || state.is_over { Verdict::Finish } else { Verdict::Keep }
+    }
+
+    /// The connection is to end in order at the next look at its clocks.
+    pub(super) fn finish(&self) {
+        self.lock().is_over = true;
     }
 
     fn done(&self, now: Instant) {
@@ -132,7 +155,8 @@ impl Meter {
         }
     }
 
-    fn read(&self, now: Instant) {
+    fn read(&self, count: usize, now: Instant) {
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
         let mut state = self.lock();
         if state.running == 0 && state.head_since.is_none() && state.heads == Heads::Every {
             state.head_since = Some(now);
@@ -203,8 +227,9 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.meter.read(Instant::now());
+        let count = buf.filled().len() - before;
+        if count > 0 {
+            self.meter.read(count, Instant::now());
         }
         read
     }
@@ -240,6 +265,13 @@ impl AsyncWrite for Metered {
     }
 }
 
+/// Bytes that a peer may send in a window without asking for anything.
+const FLOOD_FROM_BYTES: u64 = 1 << 20;
+/// What one request may take: the largest head, and what HTTP/2 puts around it.
+const FLOOD_BYTES_PER_REQUEST: u64 = 32 * 1024;
+/// Of what we write, this part may come back as window updates and acknowledgements; an honest
+/// reader sends less than a hundredth.
+const FLOOD_SHARE_OF_WRITTEN: u64 = 8;
 /// Quiet for less than this is not quiet.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -271,8 +303,27 @@ mod tests {
         request(&meter, second(start, 10));
         meter.done(second(start, 10));
         assert_eq!(meter.check(&limits(), IDLE, second(start, 20)), Verdict::Keep);
-        meter.read(second(start, 20));
+        meter.read(1, second(start, 20));
         assert_eq!(meter.check(&limits(), IDLE, second(start, 30)), Verdict::SlowHead);
+    }
+
+    #[test]
+    fn bytes_that_ask_for_nothing_are_cut() {
+        let start = Instant::now();
+        let meter = Meter::new(start);
+        meter.begin(Heads::First, start);
+        request(&meter, start);
+        meter.done(start);
+        meter.read(1 << 20, second(start, 1));
+        assert_eq!(meter.check(&limits(), IDLE, second(start, 1)), Verdict::Keep);
+        meter.read(64 << 10, second(start, 2));
+        assert_eq!(meter.check(&limits(), IDLE, second(start, 2)), Verdict::Flood);
+        // Who downloads a gigabyte acknowledges it.
+        let meter = Meter::new(start);
+        request(&meter, start);
+        meter.wrote(1 << 30, start);
+        meter.read(10 << 20, start);
+        assert_eq!(meter.check(&limits(), IDLE, second(start, 1)), Verdict::Keep);
     }
 
     #[test]

@@ -8,29 +8,36 @@
 //! `files` answers from memory; what is not a file goes through the router of `reserved`. After any
 //! error the connection ends and every other goes on; a failed `accept` ends nothing.
 
+mod acme;
 mod admission;
 mod body;
 mod certificate;
+mod challenge;
 mod condition;
 mod config;
 mod connection;
+mod counts;
 mod files;
 mod front;
 mod headers;
+mod lines;
 mod listener;
 mod meter;
 mod negotiate;
+mod pace;
 mod path;
 mod range;
 mod redirect;
 mod reserved;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod tls;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -39,17 +46,21 @@ use tokio_util::task::TaskTracker;
 
 use crate::site::Site;
 
+use acme::Acme;
+pub use acme::AcmeConfig;
 use admission::Admission;
-pub use admission::Counts;
 use certificate::Certificates;
-pub use certificate::SELF_SIGNED_CHAIN;
+pub use certificate::{CertificateError, Facts, SELF_SIGNED_CHAIN, Shown, inspect};
 pub use config::{
-    CacheProfile, CertificateSource, Cors, Disguised, Fallback, Report, WebConfig, WebEvent, WebLimits,
+    CachePolicy, CertificateSource, Challenge, Cors, Disguised, Fallback, OverRate, Rate, Report, WebConfig,
+    WebEvent, WebLimits,
 };
 use connection::{Door, Shared};
+pub use counts::Counts;
 use front::Front;
 use listener::{Listener, listen};
 use redirect::Redirect;
+use tickets::Tickets;
 
 /// The server, bound to its addresses and not yet serving.
 pub struct Server {
@@ -58,29 +69,18 @@ pub struct Server {
     front: Arc<Front>,
     acceptor: TlsAcceptor,
     certificates: Arc<Certificates>,
+    tickets: Option<Arc<Tickets>>,
+    acme: Option<Acme>,
     redirect: Arc<Redirect>,
     shared: Shared,
 }
 
 impl Server {
-    /// Binds the configured addresses. Must be called within a tokio runtime.
+    /// Binds the configured addresses. Sockets of the site and of the redirection that somebody else
+    /// bound, such as systemd, take their place. Must be called within a tokio runtime.
     pub fn bind(
         config: WebConfig,
-        site: Arc<Site>,
-        report: Report,
-        stop: CancellationToken,
-    ) -> io::Result<Self> {
-        let open =
-            |addresses: &[SocketAddr]| addresses.iter().map(|a| listen(*a)).collect::<io::Result<Vec<_>>>();
-        let (https, http) = (open(&config.https)?, open(&config.http)?);
-        Self::with_listeners(config, https, http, site, report, stop)
-    }
-
-    /// Serves on sockets that somebody else bound, such as systemd.
-    pub fn with_listeners(
-        config: WebConfig,
-        https: Vec<TcpListener>,
-        http: Vec<TcpListener>,
+        (https, http): (Vec<TcpListener>, Vec<TcpListener>),
         site: Arc<Site>,
         report: Report,
         stop: CancellationToken,
@@ -88,26 +88,35 @@ impl Server {
         let provider = tls::provider();
         let now = site.clock().now();
         let certificate = config.certificate.clone();
+        let tickets = tickets(&config.certificate, &site);
         let certificates =
-            Certificates::load(certificate, &config.domain, Arc::clone(&provider), now, report)
+            Certificates::load(certificate, &config.domain, Arc::clone(&provider), now, report.clone())
                 .map_err(io::Error::other)?;
-        let tls = tls::settings(provider, Arc::clone(&certificates)).map_err(io::Error::other)?;
-        let adopt = |sockets: Vec<TcpListener>| {
-            sockets.into_iter().map(Listener::new).collect::<io::Result<Vec<_>>>()
-        };
-        let (https, http) = (adopt(https)?, adopt(http)?);
+        let acme = acme(&config, &site, &certificates, report);
+        let challenges = Arc::clone(certificates.challenges());
+        let tls =
+            tls::settings(provider, Arc::clone(&certificates), tickets.clone()).map_err(io::Error::other)?;
+        let (https, http) = (listeners(&config.https, https)?, listeners(&config.http, http)?);
         let port = config.public_port.or_else(|| https.first().map(|l| l.address().port())).unwrap_or(443);
         let limits = config.limits.clone();
         let total = listener::connections_max(limits.connections);
-        let admission = Admission::new(total, limits.connections_per_address, limits.exempt.clone());
+        let admission = Admission::new(total, &limits);
         Ok(Self {
             site: https,
             plain: http,
             front: Arc::new(Front::new(site, &config)),
             acceptor: TlsAcceptor::from(Arc::new(tls)),
             certificates,
-            redirect: Arc::new(Redirect { domain: config.domain, port }),
-            shared: Shared { limits: Arc::new(limits), admission, stop, kill: CancellationToken::new() },
+            tickets,
+            acme,
+            redirect: Arc::new(Redirect { domain: config.domain, port, challenges }),
+            shared: Shared {
+                limits: Arc::new(limits),
+                admission,
+                stop,
+                is_stopping: Arc::default(),
+                kill: CancellationToken::new(),
+            },
         })
     }
 
@@ -126,14 +135,15 @@ impl Server {
         self.certificates.fingerprint()
     }
 
-    /// What was taken, turned away and cut; goes on counting while the server runs.
-    pub fn counts(&self) -> Arc<Counts> {
-        Arc::clone(&self.shared.admission.counts)
+    /// How the readers fare; goes on counting while the server runs.
+    pub fn gauge(&self) -> Gauge {
+        let (admission, certificates) = (Arc::clone(&self.shared.admission), Arc::clone(&self.certificates));
+        Gauge { admission, certificates }
     }
 
     /// Serves until the stop, then lets running responses end within the drain time.
     pub async fn run(self) {
-        let Self { site, plain, front, acceptor, certificates, redirect, shared } = self;
+        let Self { site, plain, front, acceptor, certificates, tickets, acme, redirect, shared } = self;
         let (connections, mut loops) = (TaskTracker::new(), JoinSet::new());
         for listener in site {
             let door = Door::Site(Arc::clone(&front), acceptor.clone());
@@ -143,8 +153,18 @@ impl Server {
             let door = Door::Redirect(Arc::clone(&redirect));
             loops.spawn(listener.run(door, shared.clone(), connections.clone()));
         }
+        if let Some(tickets) = tickets {
+            loops.spawn(tickets.keep(shared.stop.clone()));
+        }
+        if let Some(acme) = acme {
+            loops.spawn(acme.keep(shared.stop.clone()));
+        }
         loops.spawn(certificates.watch(shared.limits.certificate_poll, shared.stop.clone()));
+        let admission = Arc::clone(&shared.admission);
+        loops.spawn(counts::tell(Arc::clone(&admission.counts), shared.stop.clone()));
+        loops.spawn(admission::pulse(admission, shared.limits.overload_lag, shared.stop.clone()));
         shared.stop.cancelled().await;
+        shared.is_stopping.store(true, Ordering::Relaxed);
         while loops.join_next().await.is_some() {}
         connections.close();
         if tokio::time::timeout(shared.limits.drain, connections.wait()).await.is_err() {
@@ -156,6 +176,79 @@ impl Server {
             connections.wait().await;
         }
     }
+}
+
+/// What can be read off a running server.
+#[derive(Clone, Debug)]
+pub struct Gauge {
+    admission: Arc<Admission>,
+    certificates: Arc<Certificates>,
+}
+
+impl Gauge {
+    /// Connections at this moment.
+    pub fn connections(&self) -> usize {
+        self.admission.open()
+    }
+
+    /// What was taken, turned away and cut.
+    pub fn counts(&self) -> &Counts {
+        &self.admission.counts
+    }
+
+    /// The certificate that is shown.
+    pub fn certificate(&self) -> Shown {
+        self.certificates.shown()
+    }
+}
+
+/// The ticket keys that this host shares; without them a restart costs readers full handshakes.
+fn tickets(source: &CertificateSource, site: &Site) -> Option<Arc<Tickets>> {
+    let folder = source.folder();
+    let opened = Tickets::open(folder.to_owned(), site.clock().clone());
+    opened
+        .inspect_err(|error| tracing::warn!(%error, folder = %folder.display(), "no shared ticket keys"))
+        .ok()
+}
+
+/// The orders for the certificate, where an ACME server gives it.
+fn acme(config: &WebConfig, site: &Site, certificates: &Certificates, report: Report) -> Option<Acme> {
+    let CertificateSource::Acme { from, folder } = &config.certificate else { return None };
+    Some(Acme {
+        config: from.clone(),
+        domain: config.domain.clone(),
+        folder: folder.clone(),
+        clock: site.clock().clone(),
+        challenges: Arc::clone(certificates.challenges()),
+        report,
+    })
+}
+
+/// The inherited sockets, or new ones at these addresses.
+fn listeners(addresses: &[SocketAddr], inherited: Vec<TcpListener>) -> io::Result<Vec<Listener>> {
+    if inherited.is_empty() {
+        return addresses.iter().map(|a| listen(*a).and_then(Listener::new)).collect();
+    }
+    inherited.into_iter().map(Listener::new).collect()
+}
+
+/// TLS with the certificate of the site, for another door of the house. The certificate is
+/// renewed until `stop`; must be called within a tokio runtime.
+pub fn tls_of_the_site(
+    source: CertificateSource,
+    domain: &str,
+    now: jiff::Timestamp,
+    report: Report,
+    stop: CancellationToken,
+) -> io::Result<Arc<rustls::ServerConfig>> {
+    let provider = tls::provider();
+    let certificates = Certificates::load(source, domain, Arc::clone(&provider), now, report);
+    let certificates = certificates.map_err(io::Error::other)?;
+    let mut tls = tls::settings(provider, Arc::clone(&certificates), None).map_err(io::Error::other)?;
+    // The names of HTTP mean nothing there.
+    tls.alpn_protocols.clear();
+    tokio::spawn(certificates.watch(WebLimits::default().certificate_poll, stop));
+    Ok(Arc::new(tls))
 }
 
 impl std::fmt::Debug for Server {

@@ -36,13 +36,15 @@ impl Accepted {
             };
             (weight > 0).then_some((coding, weight))
         };
-        let mut ranked: Vec<(Coding, u16)> = PREFERENCE.into_iter().zip(weights).filter_map(weigh).collect();
-        ranked.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
-        if ranked.is_empty() {
-            ranked.push((Coding::Identity, FULL));
+        let mut ranked = [None; PREFERENCE.len()];
+        let weighed = PREFERENCE.into_iter().zip(weights).map(weigh);
+        ranked.iter_mut().zip(weighed).for_each(|(slot, weighed)| *slot = weighed);
+        // Stable: ours decides among equals.
+        ranked.sort_by_key(|r| std::cmp::Reverse(r.map_or(0, |(_, weight)| weight)));
+        let mut order = ranked.map(|r| r.map(|(coding, _)| coding));
+        if let [first @ None, ..] = &mut order {
+            *first = Some(Coding::Identity);
         }
-        let mut order = [None; PREFERENCE.len()];
-        order.iter_mut().zip(ranked).for_each(|(slot, (coding, _))| *slot = Some(coding));
         Self { order }
     }
 

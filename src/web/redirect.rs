@@ -1,27 +1,32 @@
 //! The plain port: everything is at the same place over HTTPS.
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HOST, LOCATION};
+use std::sync::Arc;
+
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 
 use super::body::Body;
+use super::challenge::{ACME_HTTP, Challenges};
 use super::files::respond;
 use super::headers::put;
 
 /// Where to.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Redirect {
     /// The configured name; empty takes the one that the reader used.
     pub(super) domain: String,
     /// The port of HTTPS as readers reach it.
     pub(super) port: u16,
+    /// What an ACME server may be asking.
+    pub(super) challenges: Arc<Challenges>,
 }
 
 impl Redirect {
     pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
         let path = request.uri().path();
-        // Kept free: an ACME server asks here, over plain HTTP, and must not be sent elsewhere.
-        if path.starts_with("/.well-known/acme-challenge/") {
-            return plain(StatusCode::NOT_FOUND);
+        // An ACME server asks here, over plain HTTP, and must not be sent elsewhere.
+        if let Some(token) = path.strip_prefix(ACME_HTTP) {
+            return self.challenges.http(token).map_or_else(|| plain(StatusCode::NOT_FOUND), said);
         }
         let Some(host) = self.host(request).filter(|_| path.starts_with('/')) else {
             return plain(StatusCode::BAD_REQUEST);
@@ -57,6 +62,14 @@ fn plain(status: StatusCode) -> Response<Body> {
     response
 }
 
+fn said(text: String) -> Response<Body> {
+    let mut response = plain(StatusCode::OK);
+    response.headers_mut().insert(CONTENT_LENGTH, text.len().into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    *response.body_mut() = Body::of(text);
+    response
+}
+
 /// Longest name of a host (RFC 1035 §2.3.4).
 const HOST_BYTES_MAX: usize = 255;
 
@@ -69,7 +82,9 @@ mod tests {
         if !host.is_empty() {
             request = request.header(HOST, host);
         }
-        let redirect = Redirect { domain: domain.to_owned(), port };
+        let challenges = Challenges::new(crate::web::tls::provider());
+        challenges.answer_http("open", "open.thumbprint");
+        let redirect = Redirect { domain: domain.to_owned(), port, challenges };
         let response = redirect.answer(&request.body(()).unwrap());
         response.headers().get(LOCATION).map(|v| v.to_str().unwrap().to_owned())
     }
@@ -90,6 +105,8 @@ mod tests {
         ] {
             assert_eq!(location(domain, port, host, "/a?b=c").as_deref(), expected, "{host}");
         }
-        assert_eq!(location("prep.mx", 443, "", "/.well-known/acme-challenge/x"), None);
+        for path in ["/.well-known/acme-challenge/x", "/.well-known/acme-challenge/open"] {
+            assert_eq!(location("prep.mx", 443, "", path), None);
+        }
     }
 }

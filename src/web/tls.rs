@@ -6,6 +6,8 @@ use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 use super::certificate::Certificates;
+use super::challenge::ACME_TLS;
+use super::tickets::Tickets;
 
 /// The cryptography of the house, with the cheapest of the strong ciphers in front: AES-256
 /// costs 13 % more on large files.
@@ -18,18 +20,22 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(provider)
 }
 
-/// The settings of every handshake.
+/// The settings of every handshake. Without `tickets` this process opens its own only.
 pub(super) fn settings(
     provider: Arc<CryptoProvider>,
     certificates: Arc<Certificates>,
+    tickets: Option<Arc<Tickets>>,
 ) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(certificates);
     // Clients that speak HTTP/1.0 on purpose say so, and would be turned away with an alert.
-    config.alpn_protocols = [HTTP_2, b"http/1.1", b"http/1.0"].map(<[u8]>::to_vec).to_vec();
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.alpn_protocols = [HTTP_2, b"http/1.1", b"http/1.0", ACME_TLS].map(<[u8]>::to_vec).to_vec();
+    config.ticketer = match tickets {
+        Some(tickets) => tickets,
+        None => aws_lc_rs::Ticketer::new()?,
+    };
     config.send_tls13_tickets = 1;
     config.ignore_client_order = true;
     Ok(config)

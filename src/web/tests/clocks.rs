@@ -13,7 +13,7 @@ fn short(config: &mut WebConfig) {
     config.limits.drain = Duration::from_secs(20);
 }
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, is_so: impl Fn() -> bool) {
     for _ in 0..2000 {
         if is_so() {
             return;
@@ -24,7 +24,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 }
 
 /// Reads to the end or the reset of a connection.
-async fn ends(mut stream: impl AsyncRead + Unpin) {
+pub(super) async fn ends(mut stream: impl AsyncRead + Unpin) {
     let mut block = [0; 4096];
     while stream.read(&mut block).await.is_ok_and(|count| count > 0) {}
 }
@@ -137,7 +137,7 @@ fn short_drain(config: &mut WebConfig) {
 }
 
 impl Rig {
-    async fn connect_h2(&self) -> TlsStream<TcpStream> {
+    pub(super) async fn connect_h2(&self) -> TlsStream<TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.certificate()).unwrap()).unwrap();
         let mut client = rustls::ClientConfig::builder_with_provider(crate::web::tls::provider())

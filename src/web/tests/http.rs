@@ -258,6 +258,11 @@ async fn hostile_requests_get_nothing() {
         ("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n", &[400]),
         ("GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", &[400]),
         ("GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", &[400]),
+        ("GET / HTTP/1.1\nHost: a\n\n", &[400]),
+        ("GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", &[400]),
+        ("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", &[400]),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX: b\rY: c\r\n\r\n", &[400]),
+        ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", &[400]),
     ] {
         let mut client = Keeping::over(rig.connect().await);
         client.send(request).await;
@@ -266,6 +271,15 @@ async fn hostile_requests_get_nothing() {
         if answer.status == 400 && request.contains("Length") {
             assert!(client.answer().await.is_none(), "kept after {request:?}");
         }
+    }
+    for (head, statuses) in
+        [(format!("X: {}", "a".repeat(20_000)), [431, 400]), ("X: a\r\n".repeat(200), [431, 400])]
+    {
+        let mut client = Keeping::over(rig.connect().await);
+        client.send(&format!("GET / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n")).await;
+        let answer = client.answer().await.unwrap();
+        assert!(statuses.contains(&answer.status), "{}", answer.status);
+        assert!(client.answer().await.is_none());
     }
     let mut client = Keeping::over(rig.connect().await);
     client.send("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 38\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n....").await;
@@ -351,7 +365,13 @@ async fn before_there_are_results_only_the_waiting_page_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn policies_are_the_operators() {
     let rig = rig(|config| {
-        config.cache = CacheProfile::Cdn;
+        let second = std::time::Duration::from_secs(1);
+        config.cache = CachePolicy::Edge {
+            browser: second * 2,
+            edge: second * 15,
+            stale: second,
+            on_error: second * 60,
+        };
         config.cors = Cors::Any;
         config.fallback = Fallback::NotFound;
         config.disguised = Disguised::Octets;
@@ -359,7 +379,18 @@ async fn policies_are_the_operators() {
         config.frame_ancestors = vec!["https://www.ejemplo.mx".to_owned()];
     });
     let data = rig.curl("/assets/avance.json", &[]).await;
-    assert!(data.header("cache-control").unwrap().contains("s-maxage=15"));
+    assert_eq!(
+        data.header("cache-control"),
+        Some("public, max-age=2, s-maxage=15, stale-while-revalidate=1, stale-if-error=60")
+    );
+    let release = rig.bench.site.live().release().unwrap().id.to_string();
+    let tags = |answer: &Answer| answer.header("cache-tag").map(str::to_owned);
+    assert_eq!(tags(&data), Some(format!("prep,prep-vigente,{release}")));
+    assert_eq!(data.header("surrogate-key"), Some(format!("prep prep-vigente {release}").as_str()));
+    let kept = rig
+        .curl("/assets/avance.json", &["-H", &format!("If-None-Match: {}", data.header("etag").unwrap())])
+        .await;
+    assert_eq!((kept.status, tags(&kept)), (304, tags(&data)));
     assert_eq!(data.header("access-control-allow-origin"), Some("*"));
     assert_eq!(data.header("strict-transport-security"), Some("max-age=86400"));
     assert_eq!(data.header("content-security-policy"), Some("frame-ancestors 'self' https://www.ejemplo.mx"));
@@ -371,7 +402,10 @@ async fn policies_are_the_operators() {
         (Some("application/gzip"), None)
     );
     let cache = |a: Answer| a.header("cache-control").unwrap().to_owned();
-    let hashed = cache(rig.curl("/assets/main.3f2a8b1c9d0e4f56.js", &[]).await);
+    let hashed = rig.curl("/assets/main.3f2a8b1c9d0e4f56.js", &[]).await;
+    // A purge of what changes with the cut leaves them.
+    assert_eq!(tags(&hashed), Some(format!("prep,{release}")));
+    let hashed = cache(hashed);
     assert_eq!(hashed, "public, max-age=31536000, immutable");
     assert!(cache(rig.curl("/assets/20240602_2005_PREP.zip", &[]).await).ends_with("immutable"));
     let frame = rig.curl("/.well-known/prep/marco", &[]).await;

@@ -28,7 +28,7 @@ struct Rig {
     bench: Bench,
     https: SocketAddr,
     http: SocketAddr,
-    counts: Arc<Counts>,
+    gauge: Gauge,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -45,10 +45,10 @@ impl Rig {
         change(&mut config);
         let stop = CancellationToken::new();
         let site = Arc::clone(&bench.site);
-        let server = Server::bind(config, site, Report::silent(), stop.clone()).unwrap();
+        let server = Server::bind(config, Default::default(), site, Report::silent(), stop.clone()).unwrap();
         let (https, http) = (server.local_addrs()[0], server.redirect_addrs()[0]);
-        let counts = server.counts();
-        Self { bench, https, http, counts, stop, running: tokio::spawn(server.run()) }
+        let gauge = server.gauge();
+        Self { bench, https, http, gauge, stop, running: tokio::spawn(server.run()) }
     }
 
     fn url(&self, path: &str) -> String {
@@ -84,7 +84,7 @@ impl Rig {
     }
 
     fn counted(&self, counter: impl Fn(&Counts) -> &AtomicU64) -> u64 {
-        counter(&self.counts).load(Ordering::Relaxed)
+        counter(self.gauge.counts()).load(Ordering::Relaxed)
     }
 
     async fn end(self) {

@@ -51,7 +51,8 @@ async fn a_renewed_certificate_is_shown_and_connections_stay() {
     };
     let stop = CancellationToken::new();
     let report = Report::to(move |event| drop(sender.send(event)));
-    let server = Server::bind(config, Arc::clone(&bench.site), report, stop.clone()).unwrap();
+    let server =
+        Server::bind(config, Default::default(), Arc::clone(&bench.site), report, stop.clone()).unwrap();
     let address = server.local_addrs()[0];
     let running = tokio::spawn(server.run());
     assert!(matches!(events.recv().await.unwrap(), WebEvent::CertificateRejected { .. }));
