@@ -46,6 +46,9 @@ pub enum Event {
     },
     /// Who was turned away since the last such event; at most one a minute.
     Refused(Vec<Tally>),
+    /// No connection can be accepted now (no descriptors, no memory), for this reason; told once
+    /// until one can be again.
+    Unable(io::Error),
 }
 
 /// How a session ended.
@@ -152,6 +155,7 @@ impl Door {
                     Err(error) => {
                         if !std::mem::replace(&mut failing, true) {
                             tracing::warn!(%error, "cannot accept connections; trying again");
+                            (self.house.watch)(Event::Unable(error));
                         }
                         sleep(BACK_OFF).await;
                     }

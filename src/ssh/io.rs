@@ -78,6 +78,12 @@ impl Io {
         }
     }
 
+    /// The two directions, for a program that reads on one thread and writes on another.
+    pub fn split(self) -> (Self, Outward) {
+        let outward = Outward { output: self.output.clone() };
+        (self, outward)
+    }
+
     /// Whether [`Io::next`] would return at once, so that replies may wait for company.
     pub fn waiting(&self) -> bool {
         !self.rest.is_empty() || !self.input.is_empty()
@@ -97,6 +103,30 @@ impl Io {
     /// Writes one line to the peer's standard error.
     pub fn err(&self, line: &str) -> Result<(), Gone> {
         self.output.blocking_send(Out::Error(Bytes::from(format!("{line}\n")))).map_err(|_| Gone)
+    }
+}
+
+/// The way to the peer of an [`Io`] that was split. Clones lead the same way.
+#[derive(Clone, Debug)]
+pub struct Outward {
+    output: mpsc::Sender<Out>,
+}
+
+impl Outward {
+    /// Writes one line to the peer's standard error.
+    pub fn err(&self, line: &str) -> Result<(), Gone> {
+        self.output.blocking_send(Out::Error(Bytes::from(format!("{line}\n")))).map_err(|_| Gone)
+    }
+}
+
+impl io::Write for Outward {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.output.blocking_send(Out::Data(Bytes::copy_from_slice(bytes))).map_err(|_| Gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

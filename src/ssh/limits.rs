@@ -6,13 +6,15 @@
 //! connections hang on the same address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use crate::access::source;
 
 /// The bounds of a door. The defaults are those of the threat model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -290,14 +292,6 @@ impl Visit {
     fn gives_way(&self, now: Instant) -> bool {
         let patience = if self.heard.load(Ordering::Relaxed) { PATIENCE } else { PATIENCE_SILENT };
         self.phase == Phase::Knocking && now.duration_since(self.since) >= patience
-    }
-}
-
-/// What counts as one source: whoever has an IPv6 address has a /64 of them.
-fn source(addr: IpAddr) -> IpAddr {
-    match addr.to_canonical() {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
-        v4 => v4,
     }
 }
 

@@ -6,11 +6,7 @@
 //! `drop` and `model`. An error or a wait that ran out never undoes anything: what was
 //! submitted is durable already, and only the news of its verdict may come later.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::drop::{DropError, Submission};
 use crate::model::{Lang, Outcome};
@@ -37,10 +33,7 @@ pub enum Verdict {
 impl Context {
     /// Waits for the verdict on `submission`, at most [`Context::verdict_wait`].
     pub fn verdict(&self, submission: Submission) -> Verdict {
-        match wait(submission.verdict, self.verdict_wait) {
-            Some(Ok(outcome)) => Verdict::Reached(outcome),
-            Some(Err(_)) | None => Verdict::Pending,
-        }
+        submission.wait(self.verdict_wait).map_or(Verdict::Pending, Verdict::Reached)
     }
 
     /// What is said when a session that wrote a tree ends without its commit.
@@ -53,22 +46,7 @@ impl Context {
 
     /// One sentence, without period, for a failed operation on the virtual root.
     pub fn explain(&self, error: &DropError) -> String {
-        let text = match error {
-            DropError::NotFound => {
-                self.lang.pick("no existe el archivo o la carpeta", "no such file or folder")
-            }
-            DropError::Exists => self.lang.pick("el nombre ya existe", "the name exists already"),
-            DropError::IsDir => self.lang.pick("es una carpeta", "it is a folder"),
-            DropError::NotDir => self.lang.pick("no es una carpeta", "it is not a folder"),
-            DropError::NotEmpty => self.lang.pick("la carpeta no está vacía", "the folder is not empty"),
-            DropError::Io(_) => self.lang.pick(
-                "el difusor no pudo leer o escribir en su disco; avise a su operador",
-                "the difusor could not read or write its disk; tell its operator",
-            ),
-            DropError::Denied(reason) => reason,
-            DropError::Rejected(rejection) => return rejection.line(self.lang),
-        };
-        text.to_owned()
+        error.explain(self.lang)
     }
 }
 
@@ -96,30 +74,6 @@ impl Verdict {
     }
 }
 
-/// Parks this thread until `future` is ready, at most `patience`; `None` when it ran out.
-fn wait<F: Future>(future: F, patience: Duration) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut task = std::task::Context::from_waker(&waker);
-    let begun = Instant::now();
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut task) {
-            return Some(output);
-        }
-        let left = patience.checked_sub(begun.elapsed()).filter(|left| !left.is_zero())?;
-        thread::park_timeout(left);
-    }
-}
-
-/// Wakes a parked thread.
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::sync::oneshot;
@@ -127,36 +81,25 @@ mod tests {
     use super::*;
     use crate::model::{Code, Rejection};
 
-    fn context(patience: Duration) -> Context {
-        Context { lang: Lang::Es, verdict_wait: patience }
-    }
-
-    fn submission() -> (oneshot::Sender<Outcome>, Submission) {
+    fn told(outcome: Option<Outcome>) -> Verdict {
+        let context = Context { lang: Lang::Es, verdict_wait: Duration::ZERO };
         let (sender, verdict) = oneshot::channel();
-        (sender, Submission { name: "p.tar.gz".into(), verdict })
+        if let Some(outcome) = outcome {
+            sender.send(outcome).unwrap();
+        }
+        context.verdict(Submission { name: "p.tar.gz".into(), verdict })
     }
 
     #[test]
-    fn a_verdict_from_another_thread_ends_the_wait() {
-        let (sender, submission) = submission();
-        let publisher = thread::spawn(move || sender.send(Outcome::Rejected(Rejection::new(Code::GzipCrc))));
-        let verdict = context(Duration::from_secs(60)).verdict(submission);
-        publisher.join().unwrap().unwrap();
+    fn a_refusal_is_told_in_the_senders_language() {
+        let verdict = told(Some(Outcome::Rejected(Rejection::new(Code::GzipCrc))));
         assert!(!verdict.is_success());
         assert!(verdict.line(Lang::Es).starts_with("rechazado en integridad"));
     }
 
     #[test]
     fn no_verdict_in_time_is_not_a_failure() {
-        let (_sender, submission) = submission();
-        assert_eq!(context(Duration::ZERO).verdict(submission), Verdict::Pending);
+        assert_eq!(told(None), Verdict::Pending);
         assert!(Verdict::Pending.is_success());
-    }
-
-    #[test]
-    fn a_publisher_that_went_away_leaves_the_verdict_pending() {
-        let (sender, submission) = submission();
-        drop(sender);
-        assert_eq!(context(Duration::from_secs(60)).verdict(submission), Verdict::Pending);
     }
 }

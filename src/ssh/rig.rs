@@ -58,7 +58,8 @@ impl Rig {
         let mut config = DropConfig::new(clock.now());
         config.reserve_bytes = 0;
         config.tree_wait = Duration::ZERO;
-        let (drop, mut arrivals) = Drop::open(&var, config, history, ledger, clock, Live::default()).unwrap();
+        let (drop, mut arrivals) =
+            Drop::open(&var, config, history, ledger, clock, Live::default(), None).unwrap();
         let log = Arc::new((Mutex::new(Vec::new()), Condvar::new()));
         let written = Arc::clone(&log);
         thread::spawn(move || {
@@ -105,6 +106,7 @@ fn decide(arrival: Arrival, log: &(Mutex<Vec<Arrived>>, Condvar)) {
         Payload::Package { kept, .. } => {
             Arrived::Package(arrival.receipt.name, std::fs::read(kept.path).unwrap())
         }
+        Payload::Sum(_) => return,
         Payload::Tree(tree) => Arrived::Tree(tree.changes.into_keys().collect()),
     };
     let refused = matches!(&arrived, Arrived::Package(_, content) if content == REFUSED);

@@ -238,12 +238,3 @@ fn ready(child: &mut Child) {
     child.stdout.as_mut().unwrap().read_exact(&mut word).unwrap();
     assert_eq!(&word, b"ready\n");
 }
-
-/// A client of the machine's, or the reason to skip.
-fn have(program: &str) -> bool {
-    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
-    if !found.status.success() {
-        eprintln!("skipped: {program} is not installed");
-    }
-    found.status.success()
-}

@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::archive::Format;
-use crate::drop::VPath;
+use crate::drop::{Aliases, VPath};
 use crate::model::{Lang, escape};
+use crate::rsync::{self, Options};
 
 use super::Setup;
 use super::fault::UNSUPPORTED;
@@ -78,19 +79,26 @@ pub fn explain(command: &[u8], setup: &Setup, aliases: &[(PathBuf, String)]) -> 
     let lang = setup.context.lang;
     let shown = super::fault::shown(command.trim_ascii());
     match plan::plan(command, setup.permits()) {
-        Ok(plan) => told(shown, &plan, lang, aliases),
-        Err(fault) => Explanation {
-            command: shown,
-            supported: false,
-            exit: UNSUPPORTED,
-            reason: Some(fault.line(lang)),
-            steps: Vec::new(),
-            end: None,
+        Ok(plan) => match rsync_refusal(&plan) {
+            None => told(shown, &plan, lang, &Aliases::new(aliases)),
+            Some(error) => {
+                let reason = format!("difusor: {}", error.text(lang.into()));
+                Explanation::refusal(shown, error.exit.code().into(), reason)
+            }
         },
+        Err(fault) => Explanation::refusal(shown, UNSUPPORTED, fault.line(lang)),
     }
 }
 
-fn told(command: String, plan: &Plan, lang: Lang, aliases: &[(PathBuf, String)]) -> Explanation {
+/// Why rsync would not serve the words that end this line.
+fn rsync_refusal(plan: &Plan) -> Option<rsync::Error> {
+    match &plan.ending.as_ref()?.program {
+        Program::Rsync(words) => Options::parse(words, &rsync::Limits::default()).err(),
+        _ => None,
+    }
+}
+
+fn told(command: String, plan: &Plan, lang: Lang, aliases: &Aliases) -> Explanation {
     let mut teller = Teller { lang, aliases, cwd: VPath::root(), site: Cell::new(false) };
     let mut steps: Vec<Explained> = plan.steps.iter().map(|step| teller.step(step)).collect();
     if let Some(Ending { gate, program, text }) = &plan.ending {
@@ -111,6 +119,10 @@ fn told(command: String, plan: &Plan, lang: Lang, aliases: &[(PathBuf, String)])
 }
 
 impl Explanation {
+    fn refusal(command: String, exit: u32, reason: String) -> Self {
+        Self { command, supported: false, exit, reason: Some(reason), steps: Vec::new(), end: None }
+    }
+
     /// For people: one line per step.
     pub fn human(&self, lang: Lang) -> String {
         let mut text = String::new();
@@ -137,7 +149,7 @@ impl Explanation {
 #[derive(Debug)]
 pub(super) struct Teller<'a> {
     lang: Lang,
-    aliases: &'a [(PathBuf, String)],
+    aliases: &'a Aliases,
     cwd: VPath,
     /// Whether a path of the published tree was named.
     site: Cell<bool>,
@@ -227,15 +239,43 @@ impl Teller<'_> {
                     last(args)
                 )
             }
-            Program::Rsync(args) => {
-                format!("{} {}", self.say("recibe por rsync en", "receives by rsync in"), last(args))
-            }
+            Program::Rsync(args) => self.rsync(args),
             Program::Script { .. } => self.say(
                 "lee un guion por la entrada, línea por línea, con estas mismas reglas",
                 "reads a script from its input, line by line, by these same rules",
             ),
             Program::Status => self.say("dice qué está publicado", "tells what is live"),
         }
+    }
+
+    /// What a push would do, and which of its options change nothing here.
+    fn rsync(&self, args: &[Vec<u8>]) -> String {
+        let Ok(options) = Options::parse(args, &rsync::Limits::default()) else { return String::new() };
+        if options.daemon {
+            return self.say("atiende el protocolo del demonio rsync", "serves the rsync daemon's protocol");
+        }
+        let target = options.destination.as_deref().unwrap_or_default();
+        let mut text = match options.secluded {
+            true => self
+                .say("recibe por rsync donde el cliente diga", "receives by rsync where the client will say"),
+            false => {
+                let verb = self.say("recibe por rsync en", "receives by rsync in");
+                format!("{verb} {}", self.path(&Word::from(target)))
+            }
+        };
+        if options.dry_run {
+            text.push_str(&self.say(" (simulacro: no cambia nada)", " (dry run: nothing changes)"));
+        }
+        if !options.ignored.is_empty() {
+            let ignored = options.ignored.join(", ");
+            text.push_str(
+                &self.say(
+                    &format!("; sin efecto aquí: {ignored}"),
+                    &format!("; without effect here: {ignored}"),
+                ),
+            );
+        }
+        text
     }
 
     /// What becomes of a file of that name.
@@ -251,29 +291,8 @@ impl Teller<'_> {
         )
     }
 
-    /// What a name means, by its letters: `..` stays in the root, the longest alias counts.
+    /// What a name means, by its letters: as a session would understand it.
     fn resolve(&self, cwd: &VPath, raw: &[u8]) -> VPath {
-        let path = walk(cwd, raw);
-        let fits = self.aliases.iter().filter_map(|(from, to)| {
-            let from = walk(&VPath::root(), from.as_os_str().as_encoded_bytes());
-            let to = walk(&VPath::root(), to.as_bytes());
-            (path.is_within(&from) && !from.components().is_empty()).then_some((from.components().len(), to))
-        });
-        match fits.max_by_key(|(length, _)| *length) {
-            Some((length, to)) => {
-                path.components().iter().skip(length).fold(to, |path, part| path.join(part))
-            }
-            None => path,
-        }
+        self.aliases.follow(VPath::resolve(cwd, raw))
     }
-}
-
-fn walk(cwd: &VPath, raw: &[u8]) -> VPath {
-    use std::os::unix::ffi::OsStrExt as _;
-    let from = if raw.starts_with(b"/") { VPath::root() } else { cwd.clone() };
-    raw.split(|b| *b == b'/').fold(from, |path, part| match part {
-        b"" | b"." => path,
-        b".." => path.parent(),
-        part => path.join(std::ffi::OsStr::from_bytes(part)),
-    })
 }

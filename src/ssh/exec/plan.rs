@@ -123,6 +123,9 @@ fn plan_nested(command: &[u8], permits: Permits, depth: usize) -> Result<Plan, F
 fn shell_line(line: &Line, permits: Permits) -> Result<Option<Vec<u8>>, Fault> {
     for step in &line.steps {
         let [command] = step.commands.as_slice() else { continue };
+        if rsync(command, permits).is_some() {
+            continue;
+        }
         let words = bare(command, permits)?;
         let Some((name, args)) = named(words) else { continue };
         let Some(inner) = SHELLS.contains(&name.as_str()).then(|| dash_c(args)).flatten() else { continue };
@@ -150,13 +153,27 @@ fn dash_c(args: &[Word]) -> Option<Vec<u8>> {
 
 fn program(step: &grammar::Step, permits: Permits) -> Result<Option<Program>, Fault> {
     let [command] = step.commands.as_slice() else { return Ok(None) };
-    let words = bare(command, permits)?;
+    let rsync = rsync(command, permits);
+    let words = match rsync {
+        Some(words) => words,
+        None => bare(command, permits)?,
+    };
     let Some((name, args)) = named(words) else { return Ok(None) };
+    let name = if rsync.is_some() { "rsync".to_owned() } else { name };
     let program = Program::find(&name, args, permits)?;
     if program.is_some() && (step.negated || !command.redirects.is_empty()) {
         return Err(Fault::Redirect);
     }
     Ok(program)
+}
+
+/// The words of `rsync --server`, whatever path or prefix `--rsync-path` gave it: `sudo` gives
+/// nobody anything here, and the client's configuration is often nobody's to change.
+fn rsync(command: &Simple, permits: Permits) -> Option<&[Word]> {
+    let words = bare(command, Permits { sudo: Sudo::Ignore, ..permits }).ok()?;
+    let (first, args) = words.split_first()?;
+    let is_rsync = first.bytes().rsplit(|b| *b == b'/').next() == Some(b"rsync");
+    (is_rsync && args.iter().any(|word| word.bytes() == b"--server")).then_some(words)
 }
 
 fn plan_step(step: &grammar::Step, is_last: bool, permits: Permits) -> Result<Step, Fault> {

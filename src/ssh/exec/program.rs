@@ -78,13 +78,15 @@ impl Program {
     fn rsync(args: &[Word], permits: Permits) -> Result<Self, Fault> {
         let words: Vec<Vec<u8>> = args.iter().map(Word::bytes).collect();
         let has = |option: &[u8]| words.iter().any(|word| word == option);
-        if has(b"--sender") {
-            return Err(Fault::Download);
-        }
-        if !has(b"--server") {
+        let Some(at) = words.iter().position(|word| word == b"--server") else {
             return Err(Fault::Usage { command: "rsync".into(), usage: "rsync --server …" });
+        };
+        match permits.rsync {
+            // Its own server tells in its own words what it does not do.
+            true => Ok(Self::Rsync(words.get(at..).unwrap_or_default().to_vec())),
+            false if has(b"--sender") => Err(Fault::Download),
+            false => Err(Fault::Rsync),
         }
-        if permits.rsync { Ok(Self::Rsync(words)) } else { Err(Fault::Rsync) }
     }
 
     /// A shell that would read its commands from standard input.

@@ -83,7 +83,6 @@ const REFUSED: &[&str] = &[
     "tar czf - sitio",
     "tar cf backup.tar sitio && tar xf -",
     "scp -f prep.tar.gz",
-    "rsync --server --sender -logDtprze.iLsfxCIvu . sitio/",
     "rsync -a sitio/ backup/",
     "nohup ./deploy.sh > /dev/null 2>&1 &",
     "cat prep.tar.gz | ssh otro 'cat > x'",
