@@ -9,8 +9,10 @@ mod doors;
 mod offline;
 mod operator;
 mod receive;
+mod rsync;
 mod serve;
 mod settings;
+mod sockets;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -27,8 +30,9 @@ use crate::control::{self, Answer, Request};
 use crate::durable::Dir;
 use crate::model::Lang;
 
-pub use offline::{answer_offline, status_on_disk, store_to_read};
+pub use offline::{answer_offline, listening, status_on_disk, store_to_read};
 pub use settings::{commands, rules};
+use sockets::Sockets;
 
 /// Which half of the service runs in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +50,10 @@ pub enum Half {
 pub struct Bound {
     /// SSH door.
     pub ssh: Vec<SocketAddr>,
+    /// rsync daemon.
+    pub rsync: Vec<SocketAddr>,
+    /// rsync daemon under TLS.
+    pub rsync_tls: Vec<SocketAddr>,
     /// Site.
     pub https: Vec<SocketAddr>,
     /// Redirection.
@@ -71,6 +79,9 @@ impl StartFault {
     }
 }
 
+/// Tidings of certificates that wait for the ledger; a few a year.
+const TIDINGS_MAX: usize = 16;
+
 /// Names what was being done when the machine failed.
 fn doing<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, StartFault> {
     result.map_err(|error| StartFault::Machine(what.into(), error))
@@ -89,24 +100,28 @@ pub struct Running {
 pub async fn start(config: Config, half: Half, clock: Clock) -> Result<Running, StartFault> {
     let stop = CancellationToken::new();
     let config = Arc::new(config);
+    let mut sockets = doing("LISTEN_FDS", Sockets::inherited())?;
+    // The ledger is the receiving half's, which starts later: what is told until then waits.
+    let (told, tidings) = mpsc::channel(TIDINGS_MAX);
     let serve = match half {
-        Half::Both | Half::Serve => Some(serve::start(&config, &clock, &stop).await?),
+        Half::Both | Half::Serve => Some(serve::start(&config, &clock, &stop, &mut sockets, told).await?),
         Half::Receive => None,
     };
     let receive = match half {
         Half::Both | Half::Receive => {
-            let swapped = serve.as_ref().map(serve::Running::nudge);
-            Some(receive::start(&config, &clock, &stop, swapped).await?)
+            let serving = serve.as_ref().map(serve::Running::serving);
+            Some(receive::start(&config, &clock, &stop, &mut sockets, serving, tidings).await?)
         }
         Half::Serve => None,
     };
+    let doors = receive.as_ref().map(receive::Running::bound).unwrap_or_default();
     let bound = Bound {
-        ssh: receive.as_ref().map(receive::Running::bound).unwrap_or_default(),
         https: serve.as_ref().map(|s| s.https().to_vec()).unwrap_or_default(),
         http: serve.as_ref().map(|s| s.http().to_vec()).unwrap_or_default(),
+        ..doors
     };
     doing("var/run", announce(&config, half, &bound))?;
-    tracing::info!(ssh = ?bound.ssh, https = ?bound.https, http = ?bound.http, "ready");
+    tracing::info!(ssh = ?bound.ssh, rsync = ?bound.rsync, rsync_tls = ?bound.rsync_tls, https = ?bound.https, http = ?bound.http, "ready");
     notify(&[sd_notify::NotifyState::Ready]);
     tokio::spawn(feed_watchdog(control_socket(&config), half, stop.clone()));
     Ok(Running { bound, receive, serve, stop })
@@ -167,6 +182,11 @@ async fn feed_watchdog(socket: PathBuf, half: Half, stop: CancellationToken) {
             notify(&[sd_notify::NotifyState::Watchdog]);
         }
     }
+}
+
+/// The socket on which the serving half of this instance says how its readers fare.
+pub fn readers_socket(config: &Config) -> PathBuf {
+    config.paths.var.join("run/readers.sock")
 }
 
 /// The socket on which the receiving half of this instance listens to its operator.

@@ -4,7 +4,9 @@
 //! Owns `var/run/control.sock`. The publisher answers; the command line asks. Imports the
 //! model only: requests and answers are values.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,8 @@ const ANSWER_WAIT: Duration = Duration::from_secs(600);
 pub enum Request {
     /// What is live, staged, and came last.
     Status,
+    /// How the readers fare; asked of the serving half, which has a socket of its own.
+    Readers,
     /// Publish a file of this machine by hand.
     Publish {
         /// Absolute path.
@@ -55,6 +59,8 @@ pub enum Request {
 pub enum Answer {
     /// To [`Request::Status`].
     Status(Box<Status>),
+    /// To [`Request::Readers`].
+    Readers(Box<Readers>),
     /// Done; the sentence says what.
     Done {
         /// In the language of the instance.
@@ -86,6 +92,27 @@ pub struct Status {
     pub next_change: Option<Timestamp>,
     /// The last receptions, newest first.
     pub receptions: Vec<Reception>,
+    /// How the readers fare, if the serving half runs.
+    #[serde(default)]
+    pub readers: Option<Readers>,
+    /// Where each door listens, by its name.
+    #[serde(default)]
+    pub listening: BTreeMap<String, Vec<SocketAddr>>,
+}
+
+/// What the serving half says of its readers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readers {
+    /// Connections at this moment.
+    pub connections: usize,
+    /// What was taken, turned away and cut since the start, by reason.
+    pub counts: BTreeMap<String, u64>,
+    /// SHA-256 of the certificate that they are shown.
+    pub certificate: String,
+    /// When it ends.
+    pub certificate_ends: Option<Timestamp>,
+    /// Why the files of a newer one are not used.
+    pub certificate_rejected: Option<String>,
 }
 
 /// A release as `status` shows it.
@@ -101,6 +128,9 @@ pub struct Shown {
     pub since: Option<Timestamp>,
     /// Files in it.
     pub files: usize,
+    /// The sums file that came after its package and contradicts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }
 
 /// One reception and what became of it.

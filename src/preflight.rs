@@ -13,9 +13,14 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::access::Keyring;
-use crate::config::{Config, Fault};
+use crate::config::{AuthDigest, Config, Fault, Module};
 use crate::control;
 use crate::durable::Dir;
+use crate::rsyncd::{SecretsFault, check_secrets};
+use crate::web::{self, CertificateError};
+
+/// A certificate that ends within this is told.
+const CERTIFICATE_WARNED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,8 +60,9 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     let mut found = Vec::new();
     directories(config, &mut found);
     keys(config, now, &mut found);
-    certificate(config, &mut found);
+    certificate(config, now, &mut found);
     addresses(config, &mut found);
+    rsync(config, &mut found);
     events(config, now, &mut found);
     found
 }
@@ -135,7 +141,39 @@ fn keys(config: &Config, now: Timestamp, found: &mut Vec<Finding>) {
     }
 }
 
-fn certificate(config: &Config, found: &mut Vec<Finding>) {
+/// A certificate must be for our name, and outlive the duty to show results (T-25).
+fn lifetime(config: &Config, chain: &Path, key: &Path, now: Timestamp, found: &mut Vec<Finding>) {
+    let facts = match web::inspect(chain, key, &config.domain) {
+        Ok(facts) => facts,
+        Err(CertificateError::Unusable(e)) => {
+            let (es, en) = ("no es el de la llave", "does not belong to the key");
+            return found.push(Finding::of(chain, format!("{es}: {e}"), format!("{en}: {e}")));
+        }
+        // The files themselves are looked at elsewhere.
+        Err(_) => return,
+    };
+    if !facts.covers {
+        found.push(Finding::of(
+            chain,
+            format!("no es para «{}»: los navegadores lo rechazarán", config.domain),
+            format!("is not for '{}': browsers will refuse it", config.domain),
+        ));
+    }
+    let needed = config.events.iter().map(|e| e.closes).max().unwrap_or(now).max(now);
+    if facts.ends < needed {
+        let end = facts.ends;
+        found.push(Finding::of(
+            chain,
+            format!("vence el {end}, antes de que termine la obligación de mostrar resultados ({needed})"),
+            format!("ends on {end}, before the obligation to show results does ({needed})"),
+        ));
+    } else if facts.ends.duration_since(now) < CERTIFICATE_WARNED {
+        let end = facts.ends;
+        found.push(Finding::warning(chain, format!("vence el {end}"), format!("ends on {end}")));
+    }
+}
+
+fn certificate(config: &Config, now: Timestamp, found: &mut Vec<Finding>) {
     let Some((chain, key)) = &config.https.certificate else { return };
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(chain).and_then(Iterator::collect);
     match certificates {
@@ -149,6 +187,7 @@ fn certificate(config: &Config, found: &mut Vec<Finding>) {
             format!("cannot be read as PEM: {e}"),
         )),
     }
+    lifetime(config, chain, key, now, found);
     if let Err(e) = PrivateKeyDer::from_pem_file(key) {
         found.push(Finding::of(
             key,
@@ -174,25 +213,86 @@ fn addresses(config: &Config, found: &mut Vec<Finding>) {
     if running {
         return;
     }
-    let all: [(&str, &[SocketAddr]); 3] =
-        [("ssh", &config.ssh.listen), ("https", &config.https.listen), ("http", &config.http_listen)];
+    let all: [(&str, &[SocketAddr]); 5] = [
+        ("ssh.listen", &config.ssh.listen),
+        ("rsync.listen", &config.rsync.listen),
+        ("rsync.tls-listen", &config.rsync.tls_listen),
+        ("https.listen", &config.https.listen),
+        ("http.listen", &config.http_listen),
+    ];
     for (name, addresses) in all {
         for address in addresses {
             if let Err(e) = TcpListener::bind(address) {
                 found.push(Finding::of(
                     &config.file,
-                    format!("{name}.listen: {address}: {e}; ¿lo usa otro programa?"),
-                    format!("{name}.listen: {address}: {e}; does another program use it?"),
+                    format!("{name}: {address}: {e}; ¿lo usa otro programa?"),
+                    format!("{name}: {address}: {e}; does another program use it?"),
                 ));
             }
         }
     }
-    if !config.rsync_listen.is_empty() {
+}
+
+/// The daemon's protocol is old: what it cannot keep secret is said before the night.
+fn rsync(config: &Config, found: &mut Vec<Finding>) {
+    let own = &config.rsync;
+    if own.listen.is_empty() && own.tls_listen.is_empty() {
+        return;
+    }
+    if !own.listen.is_empty() {
         found.push(Finding::warning(
             &config.file,
-            "rsync.listen: esta versión aún no atiende rsync; el instituto puede usar scp, sftp o tar por SSH",
-            "rsync.listen: this version does not serve rsync yet; the institute can use scp, sftp or tar over SSH",
+            "rsync.listen: el demonio rsync no cifra y no prueba quién es el servidor; úselo solo desde redes de confianza (rsync.networks), o pida al instituto rsync por SSH o rsync.tls-listen",
+            "rsync.listen: the rsync daemon does not encrypt and does not prove who the server is; use it from trusted networks only (rsync.networks), or ask the institute for rsync over SSH or rsync.tls-listen",
         ));
+    }
+    for module in &own.modules {
+        let name = &module.name;
+        if module.networks.iter().any(|net| net.prefix_len() == 0) {
+            found.push(Finding::warning(
+                &config.file,
+                format!("el módulo «{name}» confía en todas las direcciones"),
+                format!("module '{name}' trusts every address"),
+            ));
+        }
+        if !module.users.is_empty() {
+            secrets(module, found);
+        }
+        if !module.users.is_empty() && module.digest < AuthDigest::Sha256 {
+            found.push(Finding::warning(
+                &config.file,
+                format!(
+                    "el módulo «{name}» acepta {}: quien escuche la red puede probar contraseñas",
+                    module.digest.name()
+                ),
+                format!(
+                    "module '{name}' accepts {}: whoever listens can try passwords",
+                    module.digest.name()
+                ),
+            ));
+        }
+    }
+}
+
+fn secrets(module: &Module, found: &mut Vec<Finding>) {
+    let path = &module.secrets;
+    match check_secrets(path, &module.users) {
+        Ok(()) => {}
+        Err(SecretsFault::Io(e)) => found.push(Finding::of(
+            path,
+            format!("no se puede leer: {e}; escriba una línea usuario:contraseña por usuario, modo 0600"),
+            format!("cannot be read: {e}; write one user:password line for each user, mode 0600"),
+        )),
+        Err(SecretsFault::Mode(mode)) => found.push(Finding::of(
+            path,
+            format!("otros pueden leerlo (modo {mode:04o}): chmod 600"),
+            format!("others can read it (mode {mode:04o}): chmod 600"),
+        )),
+        Err(SecretsFault::Missing(users)) => found.push(Finding::of(
+            path,
+            format!("faltan contraseñas para: {}", users.join(", ")),
+            format!("passwords are missing for: {}", users.join(", ")),
+        )),
     }
 }
 
@@ -218,6 +318,31 @@ fn events(config: &Config, now: Timestamp, found: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_must_be_ours_and_outlive_the_retention() {
+        let dir = tempfile::tempdir().unwrap();
+        let (now, closes) = ("2027-06-01T00:00:00Z".parse().unwrap(), "2027-06-15T12:00:00Z");
+        let found = |name: &str, month: u8, day: u8| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(2027, month, day);
+            fs::write(dir.path().join("c.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+            fs::write(dir.path().join("k.pem"), key.serialize_pem()).unwrap();
+            let text = format!(
+                "domain = \"prep.mx\"\n[https]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n[[event]]\n\
+                 name = \"x\"\nopens = \"2027-06-06T20:00:00-06:00\"\ncloses = \"{closes}\"\n"
+            );
+            let config = Config::parse(&dir.path().join("difusor.toml"), &text).unwrap();
+            let mut found = Vec::new();
+            certificate(&config, now, &mut found);
+            found.iter().filter(|f| f.what.file.ends_with("c.pem")).map(|f| f.weight).collect::<Vec<_>>()
+        };
+        assert_eq!(found("prep.mx", 12, 31), []);
+        assert_eq!(found("prep.mx", 6, 20), [Weight::Warning]);
+        assert_eq!(found("prep.mx", 6, 15), [Weight::Fault]);
+        assert_eq!(found("otro.mx", 12, 31), [Weight::Fault]);
+    }
 
     #[test]
     fn every_fault_is_found_at_once() {

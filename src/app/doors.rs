@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{StartFault, doing, settings};
+use super::{Bound, StartFault, doing, rsync, settings};
 use crate::access::{self, Change, Following, Gate, Keyring, Users};
 use crate::clock::Clock;
 use crate::config::{Config, Fault};
@@ -27,8 +27,9 @@ const SWEEP_EVERY: u32 = 60;
 
 /// The doors, open.
 pub(super) struct Running {
-    bound: Vec<SocketAddr>,
+    bound: Bound,
     door: Door,
+    rsync: Option<rsync::Running>,
     stop: CancellationToken,
     accepting: Vec<JoinHandle<()>>,
     keeping: JoinHandle<()>,
@@ -51,6 +52,7 @@ pub(super) async fn start(
     config: &Arc<Config>,
     clock: &Clock,
     stop: &CancellationToken,
+    inherited: Vec<std::net::TcpListener>,
     drop: &Drop,
     ledger: &Ledger,
 ) -> Result<Running, StartFault> {
@@ -62,11 +64,11 @@ pub(super) async fn start(
     });
     let gate = gate(&house)?;
     let following = follow(&house, &gate);
+    let rsync = rsync::open(config, clock, stop, drop, &gate, &house.refusals).await?;
     let door = door(&house, gate, drop)?;
     let (mut bound, mut accepting) = (Vec::new(), Vec::new());
-    for address in &config.ssh.listen {
-        let listener = doing(format!("ssh.listen {address}"), listen(*address))?;
-        bound.push(doing(format!("ssh.listen {address}"), listener.local_addr())?);
+    for listener in listeners(config, inherited)? {
+        bound.push(doing("ssh.listen", listener.local_addr())?);
         let door = door.clone();
         accepting.push(tokio::spawn(async move { door.serve(listener).await }));
     }
@@ -76,9 +78,11 @@ pub(super) async fn start(
     };
     let keeping = tokio::spawn(keep_house(house.refusals.clone(), drop.clone(), clock.clone()));
     let refusals = house.refusals.clone();
+    let (plain, tls) = rsync.as_ref().map(|r| (r.plain.clone(), r.tls.clone())).unwrap_or_default();
     Ok(Running {
-        bound,
+        bound: Bound { ssh: bound, rsync: plain, rsync_tls: tls, ..Bound::default() },
         door,
+        rsync,
         stop: stop.clone(),
         accepting,
         keeping,
@@ -89,8 +93,8 @@ pub(super) async fn start(
 }
 
 impl Running {
-    /// Where the SSH door listens.
-    pub(super) fn bound(&self) -> Vec<SocketAddr> {
+    /// Where the doors listen.
+    pub(super) fn bound(&self) -> Bound {
         self.bound.clone()
     }
 
@@ -100,7 +104,10 @@ impl Running {
         let watch = self.watch;
         // It ends when it is dropped, and waits for its thread.
         let closed = tokio::task::spawn_blocking(move || drop(watch));
-        self.door.stop().await;
+        match self.rsync {
+            Some(rsync) => drop(tokio::join!(self.door.stop(), rsync.stopped())),
+            None => self.door.stop().await,
+        }
         for accepting in self.accepting {
             accepting.abort();
         }
@@ -114,7 +121,20 @@ impl Running {
     }
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// The sockets that systemd holds for us, or our own.
+fn listeners(config: &Config, inherited: Vec<std::net::TcpListener>) -> Result<Vec<TcpListener>, StartFault> {
+    if inherited.is_empty() {
+        let own = |address: &SocketAddr| doing(format!("ssh.listen {address}"), listen(*address));
+        return config.ssh.listen.iter().map(own).collect();
+    }
+    let adopt = |listener: std::net::TcpListener| {
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    };
+    inherited.into_iter().map(|listener| doing("ssh", adopt(listener))).collect()
+}
+
+pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
@@ -212,9 +232,19 @@ fn programs(config: &Arc<Config>, clock: &Clock, drop: &Drop) -> Programs {
 }
 
 fn view(drop: &Drop, grant: &access::Grant, command: &[u8]) -> View {
-    let program = command.split(|b| *b == b' ').next().unwrap_or_default();
-    let is_scp = program.rsplit(|b| *b == b'/').next() == Some(b"scp");
-    drop.view(grant.clone(), if is_scp { Via::Scp } else { Via::Exec })
+    let mut words = command.split(|b| *b == b' ').map(|word| word.rsplit(|b| *b == b'/').next());
+    let via = match words.next() {
+        Some(Some(b"scp")) => Via::Scp,
+        // Behind `sudo`, `nice` and their like too.
+        first if command.windows(9).any(|w| w == b" --server") => {
+            match first == Some(Some(b"rsync")) || words.any(|word| word == Some(b"rsync")) {
+                true => Via::Rsync,
+                false => Via::Exec,
+            }
+        }
+        _ => Via::Exec,
+    };
+    drop.view(grant.clone(), via)
 }
 
 impl House {
@@ -236,6 +266,10 @@ impl House {
                 } else {
                     tracing::info!(name = grant.name, addr = %grant.addr, ?end, ?lasted, "session ended");
                 }
+            }
+            Event::Unable(error) => {
+                let entry = Entry::new(Kind::Warning).with("what", "cannot_accept");
+                self.note(entry.with("why", error.to_string()));
             }
             Event::Refused(tallies) => {
                 for tally in tallies {

@@ -1,6 +1,8 @@
 //! What can be known and done when no service is running: the files on disk tell.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -42,11 +44,27 @@ pub fn status_on_disk(config: &Config) -> io::Result<Status> {
             package: r.meta.package,
             since: r.meta.verified,
             files: r.manifest.len(),
+            doubt: None,
         }),
         receptions: receptions.collect(),
         ..Status::default()
     })
 }
+
+/// Where the halves that run say they listen.
+pub fn listening(config: &Config) -> BTreeMap<String, Vec<SocketAddr>> {
+    let mut doors = BTreeMap::new();
+    for half in ["receive.json", "serve.json"] {
+        let read = Dir::open(config.paths.var.join("run")).and_then(|run| run.read(half, BOUND_BYTES_MAX));
+        let said: Option<BTreeMap<String, Vec<SocketAddr>>> =
+            read.ok().and_then(|text| serde_json::from_slice(&text).ok());
+        doors.extend(said.into_iter().flatten().filter(|(_, addresses)| !addresses.is_empty()));
+    }
+    doors
+}
+
+/// A file of a dozen addresses.
+const BOUND_BYTES_MAX: u64 = 64 << 10;
 
 /// Does what an operator asks under the store's lock, as the service would.
 pub fn answer_offline(config: &Config, request: Request) -> Result<Answer, StartFault> {

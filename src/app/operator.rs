@@ -52,6 +52,9 @@ pub(super) async fn answer(
 ) -> Answer {
     match request {
         Request::Status => order(Order::Status, orders, lang).await,
+        Request::Readers => refused(
+            lang.pick("se pregunta a la mitad que sirve", "that is asked of the serving half").to_owned(),
+        ),
         Request::Rollback { release, operator, reason } => {
             order(Order::Rollback { release, operator, reason }, orders, lang).await
         }

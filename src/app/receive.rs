@@ -1,31 +1,38 @@
 //! The receiving half: ledger → history → store → publisher → doors.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{StartFault, control_socket, doing, doors, operator, settings};
+use super::sockets::Sockets;
+use super::{Bound, StartFault, control_socket, doing, doors, operator, settings};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::drop::{Arrival, Drop, Live};
+use crate::drop::{Arrival, Drop, Live, Lookers};
 use crate::durable::Dir;
 use crate::history::History;
 use crate::ledger::{self, Entry, Kind, Ledger};
 use crate::model::ReleaseId;
-use crate::publisher::{Parts, Publisher};
+use crate::publisher::{self, Parts, Publisher};
+use crate::rehearsal::{self, Rehearsals, Witnesses};
 use crate::release::{OpenError, Standing, Store, StoreConfig};
 use crate::site::page::Waiting;
+use crate::web::WebEvent;
 
 /// Questions of operators that wait for the publisher.
 const ASKED: usize = 8;
 /// Inodes that no staging may use up.
 const MIN_FREE_INODES: u64 = 1_000;
 
-/// Told of each swap.
-pub(super) type Swapped = Box<dyn Fn() + Send + Sync>;
+/// The serving half of the same process, as the publisher knows it.
+pub(super) struct Serving {
+    /// Told of each swap.
+    pub(super) swapped: Box<dyn Fn() + Send + Sync>,
+    /// Wants to see files while they are staged.
+    pub(super) witnesses: Witnesses,
+}
 
 /// The receiving half, up.
 pub(super) struct Running {
@@ -44,10 +51,11 @@ pub(super) struct Core {
     pub(super) history: History,
     pub(super) tree: Live,
     pub(super) var: Dir,
+    pub(super) rehearsals: Rehearsals,
 }
 
 /// Opens ledger, history and store, mends what a crash left, and takes up the work.
-pub(super) fn core(config: &Config, clock: &Clock, swapped: Option<Swapped>) -> Result<Core, StartFault> {
+pub(super) fn core(config: &Config, clock: &Clock, serving: Option<Serving>) -> Result<Core, StartFault> {
     let var = doing("var", Dir::create(&config.paths.var))?;
     let open = |name: &str| doing(format!("var/{name}"), var.sub_create(name));
     let (ledger, found) =
@@ -62,22 +70,37 @@ pub(super) fn core(config: &Config, clock: &Clock, swapped: Option<Swapped>) -> 
     let waiting = move |opens: Option<jiff::Timestamp>| {
         Waiting { lang, base: base.clone(), opens: opens.map(|t| (t, zone.clone())) }.html()
     };
-    let swapped = swapped.unwrap_or_else(|| Box::new(|| {}));
+    let (swapped, witnesses) = serving.map(|s| (s.swapped, s.witnesses)).unzip();
+    let rules = Arc::new(settings::rules(config));
+    let rehearsals = Rehearsals::new(rehearsal::Parts {
+        store: store.clone(),
+        rules: Arc::clone(&rules),
+        foresee: publisher::foresee(config.events.clone()),
+        witnesses: witnesses.clone(),
+        at_once_max: config.drop.ahead,
+        clock: clock.clone(),
+    });
     let parts = Parts {
         store,
         history: history.clone(),
         ledger: ledger.clone(),
-        rules: settings::rules(config),
+        rules,
+        rehearsals: rehearsals.clone(),
+        witnesses,
         events: config.events.clone(),
         waiting_page: Box::new(waiting),
         tree: tree.clone(),
         in_use: Box::new(|_| false),
-        swapped: Box::new(move |_| swapped()),
+        swapped: Box::new(move |_| {
+            if let Some(swapped) = &swapped {
+                swapped();
+            }
+        }),
         clock: clock.clone(),
         lang,
     };
     let publisher = doing("publisher", Publisher::open(parts, standing))?;
-    Ok(Core { publisher, ledger, history, tree, var })
+    Ok(Core { publisher, ledger, history, tree, var, rehearsals })
 }
 
 /// The release store, under its lock, with a pointer that leads to something whole.
@@ -127,21 +150,45 @@ pub(super) async fn start(
     config: &Arc<Config>,
     clock: &Clock,
     stop: &CancellationToken,
-    swapped: Option<Swapped>,
+    sockets: &mut Sockets,
+    serving: Option<Serving>,
+    tidings: mpsc::Receiver<WebEvent>,
 ) -> Result<Running, StartFault> {
-    let core = tokio::task::block_in_place(|| core(config, clock, swapped))?;
+    let core = tokio::task::block_in_place(|| core(config, clock, serving))?;
     let start = Entry::new(Kind::Start).with("half", "receive").with("version", env!("CARGO_PKG_VERSION"));
     doing("var/ledger", core.ledger.append(start.with("pid", std::process::id())))?;
     let (drop, arrivals) = core.drop(config, clock)?;
     let (to_publisher, orders) = mpsc::channel(ASKED);
-    let doors = doors::start(config, clock, stop, &drop, &core.ledger).await?;
+    let doors = doors::start(config, clock, stop, sockets.take("ssh"), &drop, &core.ledger).await?;
     let drained = CancellationToken::new();
     let publisher = tokio::spawn(core.publisher.run(arrivals, orders, drained.clone()));
     let socket = control_socket(config);
     doing("var/run", socket.parent().map_or(Ok(()), std::fs::create_dir_all))?;
     let control =
         tokio::spawn(operator::listen(socket, drop, core.ledger.clone(), to_publisher, config.lang));
+    tokio::spawn(record(tidings, core.ledger.clone()));
     Ok(Running { doors, publisher, control, ledger: core.ledger, drained })
+}
+
+/// Puts on record what the serving half of this process tells.
+async fn record(mut tidings: mpsc::Receiver<WebEvent>, ledger: Ledger) {
+    while let Some(event) = tidings.recv().await {
+        let entry = match event {
+            WebEvent::CertificateShown { fingerprint, until, self_signed } => Entry::new(Kind::Certificate)
+                .with("sha256", fingerprint)
+                .with_some("until", until)
+                .with("self_signed", self_signed),
+            WebEvent::CertificateRejected { why } => {
+                Entry::new(Kind::Warning).with("what", "certificate_rejected").with("why", why)
+            }
+            WebEvent::RenewalFailed { why, .. } => {
+                Entry::new(Kind::Warning).with("what", "certificate_renewal_failed").with("why", why)
+            }
+        };
+        if let Err(error) = ledger.append(entry) {
+            tracing::error!(%error, "the ledger cannot be written");
+        }
+    }
 }
 
 impl Core {
@@ -153,13 +200,15 @@ impl Core {
     ) -> Result<(Drop, mpsc::Receiver<Arrival>), StartFault> {
         let (history, ledger) = (self.history.clone(), self.ledger.clone());
         let settings = settings::drop_room(config, clock);
-        doing("var/inbox", Drop::open(&self.var, settings, history, ledger, clock.clone(), self.tree.clone()))
+        let lookers: Lookers = Some(Arc::new(self.rehearsals.clone()));
+        let (clock, tree) = (clock.clone(), self.tree.clone());
+        doing("var/inbox", Drop::open(&self.var, settings, history, ledger, clock, tree, lookers))
     }
 }
 
 impl Running {
-    /// Where the SSH door listens.
-    pub(super) fn bound(&self) -> Vec<SocketAddr> {
+    /// Where the doors listen.
+    pub(super) fn bound(&self) -> Bound {
         self.doors.bound()
     }
 

@@ -17,13 +17,13 @@ use super::args::{self, Common};
 use super::{Done, Failure, IO_FAILED, NO, Out};
 use crate::app;
 use crate::archive::Sink;
-use crate::audit::{self, Compared, FileReport};
+use crate::audit::{self, Compared, FileReport, Unpacked};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::durable::Dir;
 use crate::history::History;
 use crate::model::{Digest, Hasher, Rejection};
-use crate::package::{self, Rules};
+use crate::package::{self, Increments, Rules};
 use crate::release::{FileFacts, Manifest};
 use crate::web;
 
@@ -70,18 +70,16 @@ fn local(config: &Config) -> Result<audit::Report, Failure> {
 /// The rules of the container without those of the hour: an audit of old cuts asks what
 /// they are, not whether they may be published now.
 fn lenient(rules: Rules) -> Rules {
-    Rules { names: Vec::new(), skew: jiff::SignedDuration::MAX, ..rules }
+    Rules { names: Vec::new(), skew: jiff::SignedDuration::MAX, increments: Increments::Taken, ..rules }
 }
 
-fn read_again(file: &File, name: &str, rules: &Rules) -> Result<Manifest, Rejection> {
+fn read_again(file: &File, name: &str, rules: &Rules) -> Result<Unpacked, Rejection> {
     let mut sink = Listing::default();
     let now = Clock::system().now();
     let verified = package::verify(file, name, &[], rules, None, now, &mut sink)?;
     let files = sink.manifest;
-    Ok(match &verified.top {
-        Some(top) => files.stripped(top).unwrap_or(files),
-        None => files,
-    })
+    let stripped = verified.top.as_ref().and_then(|top| files.stripped(top));
+    Ok(Unpacked { files: stripped.unwrap_or(files), top: verified.top })
 }
 
 /// Hashes what goes by.

@@ -42,6 +42,7 @@ fn text(findings: &[Finding], faults: usize, out: Out) -> String {
         findings.iter().map(|f| format!("{}: {}", mark(f), f.what.line(out.lang))).collect();
     lines.push(match faults {
         0 => out.pick("todo en orden", "all in order").to_owned(),
+        1 => out.pick("1 falta", "1 fault").to_owned(),
         n => format!("{n} {}", out.pick("faltas", "faults")),
     });
     lines.join("\n")

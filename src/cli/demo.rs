@@ -118,11 +118,21 @@ fn instance(dir: &Path, demo: &Demo, out: Out) -> Result<(Config, PrivateKey), F
         domain: Some("localhost".to_owned()),
         ..Addresses::default()
     };
-    let text = config::sample(Profile::QuintanaRoo, &addresses, out.lang);
-    init::lay_out(dir, &text)?;
+    // Under the rules of the call whose packages are played.
+    let call = Profile::parse(demo.profile.trim_end_matches("-mini")).unwrap_or(Profile::QuintanaRoo);
+    let text = config::sample(call, &addresses, out.lang);
+    init::lay_out(dir, &in_language(text, out.lang))?;
     let key = key(dir)?;
     let config = Config::load(&dir.join("difusor.toml")).map_err(Failure::Config)?;
     Ok((config, key))
+}
+
+/// The institute of the demo reads its verdicts in the language of whoever watches.
+fn in_language(text: String, lang: crate::model::Lang) -> String {
+    match lang {
+        crate::model::Lang::Es => text,
+        crate::model::Lang::En => text.replacen("#lang = \"es\"", "lang = \"en\"", 1),
+    }
 }
 
 fn key(dir: &Path) -> Result<PrivateKey, Failure> {
@@ -262,10 +272,9 @@ impl Player {
         let told = String::from_utf8_lossy(&told).trim().to_owned();
         match (sent, code) {
             (Ok(()), Some(0)) => Ok((told, last_byte)),
-            (sent, code) => Err(format!(
-                "exit {code:?}: {told} {}",
-                sent.err().map_or_else(String::new, |e| e.to_string())
-            )),
+            (Ok(()), Some(code)) => Err(format!("{name}: {told} (exit {code})")),
+            (Ok(()), None) => Err(format!("{name}: {told}")),
+            (Err(error), _) => Err(format!("{name}: {told} ({error})")),
         }
     }
 

@@ -1,5 +1,6 @@
 //! `difusor releases` and `difusor publish`: what an operator does to cuts.
 
+use std::io;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -11,7 +12,7 @@ use crate::app;
 use crate::config::Config;
 use crate::control::{self, Answer, Request};
 use crate::model::ReleaseId;
-use crate::release::{Reader, Release};
+use crate::release::{Difference, Reader, Release};
 
 pub(super) fn run(verb: args::Releases, common: &Common, out: Out) -> Done {
     let config = common.load()?;
@@ -54,7 +55,7 @@ fn ask(config: &Config, request: Request, out: Out) -> Done {
             out.answer("operation", true, json!({"message": message}), || message.clone());
             Ok(ExitCode::SUCCESS)
         }
-        Answer::Status(_) => Ok(ExitCode::SUCCESS),
+        Answer::Status(_) | Answer::Readers(_) => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -119,29 +120,26 @@ fn verify(config: &Config, id: Option<String>, out: Out) -> Done {
         Some(id) => vec![parse(&id, out)?],
         None => store.list()?,
     };
-    let mut sound = true;
-    for id in ids {
-        let differences = store.verify(&id)?;
-        sound &= differences.is_empty();
-        out.answer(
-            "release-verify",
-            differences.is_empty(),
-            json!({"release": id, "differences": differences}),
-            || {
-                let mut lines = vec![format!(
-                    "{id}: {}",
-                    if differences.is_empty() {
-                        out.pick("íntegro", "sound")
-                    } else {
-                        out.pick("difiere", "differs")
-                    }
-                )];
-                lines.extend(differences.iter().map(|d| format!("  {}: {:?}", d.path, d.what)));
-                lines.join("\n")
-            },
-        );
-    }
+    let verified =
+        ids.into_iter().map(|id| Ok((store.verify(&id)?, id))).collect::<Result<Vec<_>, io::Error>>()?;
+    let sound = verified.iter().all(|(differences, _)| differences.is_empty());
+    let data: Vec<_> = (verified.iter())
+        .map(|(differences, id)| json!({"release": id, "differences": differences}))
+        .collect();
+    out.answer("release-verify", sound, data, || {
+        verified.iter().map(|(differences, id)| told(id, differences, out)).collect::<Vec<_>>().join("\n")
+    });
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(NO) })
+}
+
+/// One release compared with its manifest, for a person.
+fn told(id: &ReleaseId, differences: &[Difference], out: Out) -> String {
+    let verdict = match differences {
+        [] => out.pick("íntegro", "sound"),
+        _ => out.pick("difiere", "differs"),
+    };
+    let lines = differences.iter().map(|d| format!("\n  {}: {:?}", d.path, d.what));
+    format!("{id}: {verdict}{}", lines.collect::<String>())
 }
 
 fn parse(id: &str, out: Out) -> Result<ReleaseId, Failure> {

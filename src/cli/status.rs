@@ -9,15 +9,22 @@ use jiff::tz::TimeZone;
 use super::args::Common;
 use super::{Done, NO_SERVICE, Out};
 use crate::app;
-use crate::control::{self, Answer, Reception, Request, Shown, Status};
+use crate::control::{self, Answer, Readers, Reception, Request, Shown, Status};
+
+/// What is counted of readers who were not turned away.
+const COMMON: &[&str] = &["accepted", "requests"];
 
 pub(super) fn run(common: &Common, out: Out) -> Done {
     let config = common.load()?;
     let answer = control::ask(&app::control_socket(&config), &Request::Status)?;
-    let status = match answer {
-        Some(Answer::Status(status)) => *status,
+    let mut status = match answer {
+        Some(Answer::Status(status)) => Status { listening: app::listening(&config), ..*status },
         _ => app::status_on_disk(&config)?,
     };
+    if let Ok(Some(Answer::Readers(readers))) = control::ask(&app::readers_socket(&config), &Request::Readers)
+    {
+        status.readers = Some(*readers);
+    }
     out.answer("status", status.running, &status, || text(&status, &config.zone, out));
     Ok(if status.running { ExitCode::SUCCESS } else { ExitCode::from(NO_SERVICE) })
 }
@@ -46,8 +53,36 @@ fn text(status: &Status, zone: &TimeZone, out: Out) -> String {
             hour(change, zone)
         );
     }
+    if let Some(readers) = &status.readers {
+        let _ = writeln!(text, "{}: {}", out.pick("lectores", "readers"), said(readers, out));
+    }
+    for (door, addresses) in &status.listening {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "{} {door}: {}", out.pick("escucha", "listens"), addresses.join(", "));
+    }
     if !status.receptions.is_empty() {
         let _ = write!(text, "\n{}", table(&status.receptions, zone, out));
+    }
+    text
+}
+
+/// Connections, requests, and every reason for which somebody was turned away.
+fn said(readers: &Readers, out: Out) -> String {
+    let count = |name: &str| readers.counts.get(name).copied().unwrap_or_default();
+    let mut text = format!(
+        "{} {}, {} {}",
+        readers.connections,
+        out.pick("conexiones", "connections"),
+        count("requests"),
+        out.pick("consultas", "requests")
+    );
+    let refused = readers.counts.iter().filter(|(name, n)| **n > 0 && !COMMON.contains(&name.as_str()));
+    for (name, count) in refused {
+        let _ = write!(text, ", {name} {count}");
+    }
+    if let Some(why) = &readers.certificate_rejected {
+        let _ =
+            write!(text, "; {}: {why}", out.pick("certificado nuevo sin usar", "new certificate not used"));
     }
     text
 }
@@ -57,8 +92,12 @@ fn shown(shown: &Shown, zone: &TimeZone, out: Out) -> String {
     let since = shown
         .since
         .map_or_else(String::new, |t| format!(", {} {}", out.pick("desde", "since"), hour(t, zone)));
+    let doubt = shown.doubt.as_ref().map_or_else(String::new, |sums| {
+        let what = out.pick("¡atención! lo contradice la suma", "attention! contradicted by the sum");
+        format!(" {what} «{sums}»")
+    });
     format!(
-        "{} {cut}, {} {}{since} [{}]",
+        "{} {cut}, {} {}{since} [{}]{doubt}",
         out.pick("corte", "cut"),
         shown.files,
         out.pick("archivos", "files"),
@@ -94,6 +133,7 @@ fn verdict(one: &Reception, out: Out) -> String {
         None => out.pick("en verificación", "being verified"),
         Some("published") => out.pick("publicado", "published"),
         Some("staged") => out.pick("en espera", "staged"),
+        Some("held") => out.pick("retenido", "held"),
         Some("repeated") => out.pick("repetido", "repeated"),
         Some("rejected") => out.pick("rechazado", "refused"),
         Some(sentence) => sentence,

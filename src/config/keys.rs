@@ -56,7 +56,29 @@ keys! {
     "stop-grace" = "\"20s\"": "Plazo para terminar envíos en curso al detener el servicio" | "Time for running uploads to finish when the service stops";
 }
 "rsync" {
-    "listen" = "[]": "Direcciones del demonio rsync (873, 2873); reservado, esta versión aún no lo atiende" | "Addresses of the rsync daemon (873, 2873); reserved, this version does not serve it yet";
+    "listen" = "[]": "Direcciones del demonio rsync, por ejemplo 0.0.0.0:873 y 0.0.0.0:2873; sin cifrar, solo para redes de confianza" | "Addresses of the rsync daemon, for example 0.0.0.0:873 and 0.0.0.0:2873; unencrypted, for trusted networks only";
+    "tls-listen" = "[]": "Direcciones del demonio rsync bajo TLS (rsync-ssl, puerto 874), con el certificado de https" | "Addresses of the rsync daemon under TLS (rsync-ssl, port 874), with the certificate of https";
+    "networks" = "[]": "Redes de confianza de los módulos que no dicen las suyas" | "Trusted networks of the modules that do not name their own";
+    "motd" = "\"\"": "Saludo que el demonio dice al conectar; vacío no dice nada" | "Message of the day; empty says nothing";
+    "connections" = "64": "Conexiones al demonio a la vez" | "Connections to the daemon at once";
+    "connections-per-address" = "8": "Conexiones al demonio por dirección (IPv6: por /64)" | "Connections to the daemon per address (IPv6: per /64)";
+    "handshake" = "\"30s\"": "Plazo desde la conexión hasta el final de los argumentos" | "Time from the connection to the end of the arguments";
+    "idle" = "\"2m\"": "Se corta una sesión del demonio que no envía nada en este plazo" | "A daemon session that sends nothing for this long is cut";
+    "similar" = "true": "Reconstruir un paquete de nombre nuevo a partir del más reciente (con gzip --rsyncable viaja la sexta parte)" | "Rebuild a package of a new name from the newest one (with gzip --rsyncable a sixth travels)";
+    "vanished" = "\"refuse\"": "Archivos que desaparecieron del origen durante el envío: refuse (no publicar) o publish" | "Files that vanished from the source during the push: refuse (publish nothing) or publish";
+    "partial" = "\"2GiB\"": "Bytes que se guardan de envíos cortados, para reanudarlos (un día)" | "Bytes kept of pushes that broke off, to go on with (one day)";
+}
+"rsync.module" {
+    "name" = "": "Nombre del módulo: rsync://servidor/NOMBRE/" | "Name of the module: rsync://server/NAME/";
+    "path" = "\"/sitio\"": "A dónde lleva: /sitio, /paquetes o /" | "Where it leads: /sitio, /paquetes or /";
+    "networks" = "[]": "Redes desde las que se llega; vacío: las de [rsync], o las de las llaves si hay usuarios" | "Networks it may be reached from; empty: those of [rsync], or those of the keys if there are users";
+    "users" = "[]": "Usuarios con contraseña; vacío no la pide" | "Users with a password; empty asks for none";
+    "secrets" = "\"\"": "Archivo usuario:contraseña, modo 0600" | "File of user:password lines, mode 0600";
+    "digest" = "\"sha256\"": "Resumen más débil que se acepta a la contraseña: md4, md5, sha1, sha256, sha512 (rsync 3.0 a 3.2.3 solo conoce md5)" | "Weakest digest accepted for the password: md4, md5, sha1, sha256, sha512 (rsync 3.0 to 3.2.3 knows md5 only)";
+    "max-connections" = "4": "Sesiones del módulo a la vez" | "Sessions of the module at once";
+    "comment" = "\"\"": "Lo que la lista de módulos dice de él" | "What the list of modules says of it";
+    "list" = "true": "Si aparece en la lista de módulos" | "Whether the list of modules shows it";
+    "timeout" = "\"0s\"": "Silencio que se pide al cliente no rebasar; 0s no pide nada" | "Silence that the client is asked not to exceed; 0s asks for nothing";
 }
 "https" {
     "listen" = "[\"0.0.0.0:8443\"]": "Direcciones del sitio; vacío lo apaga" | "Addresses of the site; empty turns it off";
@@ -66,8 +88,26 @@ keys! {
     "frame-ancestors" = "[]": "Portales que pueden mostrarlo en un marco; vacío permite cualquiera" | "Portals that may frame it; empty allows any";
     "connections" = "4096": "Conexiones a la vez" | "Connections at once";
     "connections-per-address" = "64": "Conexiones por dirección (IPv6: por /64)" | "Connections per address (IPv6: per /64)";
-    "exempt" = "[]": "Redes sin límite por dirección (CDN, monitor del instituto)" | "Networks without the per-address limit (CDN, the institute's monitor)";
+    "new-connections-per-address" = "50": "Conexiones nuevas por segundo de una dirección; 0 no limita" | "New connections per second of one address; 0 does not limit";
+    "new-connections-burst" = "200": "Cuántas de ellas de golpe" | "How many of them at once";
+    "requests-per-address" = "200": "Consultas por segundo de una dirección; tras una compañía telefónica hay muchos lectores; 0 no limita" | "Requests per second of one address; many readers stand behind a telephone company; 0 does not limit";
+    "requests-burst" = "2000": "Cuántas de ellas de golpe" | "How many of them at once";
+    "over-rate" = "\"429\"": "Qué hacer con las que pasan del límite: log (contarlas), delay (que esperen hasta 1 s) o 429" | "What to do with those above the limit: log (count them), delay (they wait up to 1 s) or 429";
+    "exempt" = "[\"127.0.0.0/8\", \"::1/128\"]": "Redes sin ningún límite por dirección (esta máquina, CDN, monitor del instituto)" | "Networks without any per-address limit (this machine, CDN, the institute's monitor)";
+    "overload-lag" = "\"1s\"": "Con este retraso del servidor, a quien llega se le pide volver (503); 0s nunca" | "When the server is this late, newcomers are told to come back (503); 0s never";
+    "handshake-time" = "\"10s\"": "Plazo del saludo TLS" | "Time for the TLS handshake";
+    "head-time" = "\"10s\"": "Plazo para terminar los encabezados de una consulta" | "Time to finish the head of a request";
+    "idle" = "\"30s\"": "Se cierra una conexión HTTP/1 sin consultas en este plazo" | "An HTTP/1 connection without requests for this long is closed";
+    "idle-http2" = "\"5m\"": "Lo mismo con HTTP/2" | "The same over HTTP/2";
+    "progress-time" = "\"30s\"": "Se corta a quien no lee progress-bytes de su respuesta en este plazo" | "Who does not read progress-bytes of an answer in this time is cut";
+    "progress-bytes" = "\"8KiB\"": "Véase progress-time" | "See progress-time";
     "stop-grace" = "\"10s\"": "Plazo para terminar respuestas en curso al detener el servicio" | "Time for running answers to finish when the service stops";
+}
+"acme" {
+    "directory" = "\"\"": "Dirección del servidor ACME que da el certificado, por ejemplo https://acme-v02.api.letsencrypt.org/directory; vacío no pide ninguno" | "Address of the ACME server that gives the certificate, for example https://acme-v02.api.letsencrypt.org/directory; empty asks none";
+    "contact" = "[]": "A quién avisa el servidor, por ejemplo \"mailto:soporte@ejemplo.mx\"" | "Whom the server may write to, for example \"mailto:support@example.mx\"";
+    "challenge" = "\"http-01\"": "Cómo se prueba el dominio: http-01 (puerto 80, también tras una CDN) o tls-alpn-01 (puerto 443)" | "How the domain is proved: http-01 (port 80, behind a CDN too) or tls-alpn-01 (port 443)";
+    "root" = "\"\"": "Autoridad PEM del propio servidor, si no es pública" | "PEM authority of the server itself, where it is not a public one";
 }
 "http" {
     "listen" = "[\"0.0.0.0:8080\"]": "Direcciones que redirigen a HTTPS con 308; vacío las apaga" | "Addresses that redirect to HTTPS with 308; empty turns them off";
@@ -75,7 +115,12 @@ keys! {
 "site" {
     "base" = "\"/\"": "Prefijo bajo el que también se sirve el sitio, por ejemplo /publicacion/nacional/" | "Prefix under which the site is served too, for example /publicacion/nacional/";
     "fallback" = "true": "Responder index.html a rutas sin extensión que piden HTML (aplicaciones de una página)" | "Answer index.html to extensionless paths that ask for HTML (single-page applications)";
-    "cache" = "\"direct\"": "Política de caché: direct, o cdn si hay una red de distribución delante" | "Cache policy: direct, or cdn if a distribution network stands in front";
+    "cache" = "\"direct\"": "Política de caché: direct; cdn si hay una red de distribución delante; cdn-purged si además se purga en cada corte" | "Cache policy: direct; cdn if a distribution network stands in front; cdn-purged if it is also purged at each cut";
+    "browser-max-age" = "\"0s\"": "Con cdn: cuánto guarda un navegador lo que cambia con el corte" | "With cdn: how long a browser keeps what changes with the cut";
+    "edge-max-age" = "\"3s\"": "Con cdn: cuánto lo guarda la red" | "With cdn: how long the network keeps it";
+    "edge-max-age-purged" = "\"15m\"": "Con cdn-purged: cuánto lo guarda la red si nadie la purga" | "With cdn-purged: how long the network keeps it unless purged";
+    "edge-stale" = "\"1s\"": "Con cdn: cuánto más puede darlo mientras pregunta de nuevo" | "With cdn: how much longer it may give it while it asks again";
+    "edge-stale-on-error" = "\"5m\"": "Con cdn: cuánto más puede darlo si no nos alcanza" | "With cdn: how much longer it may give it when we cannot be reached";
     "cors" = "false": "Permitir que otros portales lean JSON y CSV con su propio código" | "Let other portals read JSON and CSV with their own code";
     "memory" = "\"512MiB\"": "Memoria para el corte vigente; lo que no quepa se lee del disco" | "Memory for the live cut; what does not fit is read from disk";
 }
@@ -83,6 +128,7 @@ keys! {
     "names" = "[\"*.tar.gz\", \"*.tgz\", \"*.tar\", \"*.tar.zst\", \"*.zip\"]": "Nombres que son paquetes" | "Names that are packages";
     "required" = "[\"index.html\"]": "Archivos que deben venir en cada corte" | "Files that every cut must hold";
     "base-tag" = "true": "Exigir <base en index.html (monitor del INE, IV.b)" | "Require <base in index.html (INE's monitor, IV.b)";
+    "increments" = "false": "Aceptar incrementos: paquetes sin páginas, programas ni estilos (JSON y ZIP) que se suman al corte vigente (Tamaulipas, III.b)" | "Take increments: packages without pages, scripts or styles (JSON and ZIP) that are laid over the live cut (Tamaulipas, III.b)";
     "json" = "true": "Exigir que todo JSON se pueda leer" | "Require that every JSON parses";
     "future-skew" = "\"2m\"": "Cuánto puede adelantarse la hora de un corte a nuestro reloj" | "How far the hour of a cut may lie ahead of our clock";
 }
@@ -102,7 +148,9 @@ keys! {
 "drop" {
     "watch" = "true": "Vigilar var/drop" | "Watch var/drop";
     "settle" = "\"2s\"": "Reposo tras el último cambio antes de tomar un archivo" | "Rest after the last change before a file is taken";
+    "late-sums" = "\"2m\"": "Cuánto después de un paquete se compara todavía la suma (.sha256, .md5…) que llega tras él; 0s no la compara" | "How long after a package the sum (.sha256, .md5…) that comes after it is still compared; 0s does not compare it";
     "visible" = "12": "Paquetes terminados que el remitente sigue viendo" | "Finished packages that a sender goes on seeing";
+    "ahead" = "2": "Paquetes que se revisan y extraen mientras llegan, cada uno con 20 MB de memoria más su contenido; 0 espera al último byte" | "Packages checked and unpacked while they arrive, each with 20 MB of memory and its content; 0 waits for the last byte";
     "tree-busy" = "\"wait\"": "Dos envíos al sitio a la vez: wait (esperar) o refuse (rechazar)" | "Two pushes to the site at once: wait or refuse";
 }
 "release" {
@@ -124,15 +172,25 @@ keys! {
 }
 
 /// The sections that are arrays of tables (`[[event]]`).
-pub const ARRAYS: &[&str] = &["package.identity", "event"];
+pub const ARRAYS: &[&str] = &["rsync.module", "package.identity", "event"];
 
 /// What each section is about, for the heads of the file: section, Spanish, English.
 pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("", "General", "General"),
     ("paths", "Carpetas, relativas a este archivo", "Folders, relative to this file"),
     ("ssh", "La puerta por la que envía el instituto", "The door through which the institute pushes"),
-    ("rsync", "Demonio rsync", "rsync daemon"),
+    ("rsync", "rsync, y su demonio", "rsync, and its daemon"),
+    (
+        "rsync.module",
+        "Módulos del demonio rsync (puede repetirse)",
+        "Modules of the rsync daemon (may repeat)",
+    ),
     ("https", "El sitio que ven los lectores", "The site that readers see"),
+    (
+        "acme",
+        "Certificado automático; https.certificate va antes",
+        "Automatic certificate; https.certificate goes first",
+    ),
     ("http", "Redirección a HTTPS", "Redirection to HTTPS"),
     ("site", "Cómo se sirve el corte vigente", "How the live cut is served"),
     ("package", "Qué se exige a un paquete", "What is required of a package"),

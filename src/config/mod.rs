@@ -8,6 +8,7 @@
 mod keys;
 mod profile;
 mod read;
+mod rsync;
 mod sample;
 mod value;
 
@@ -25,6 +26,7 @@ pub use keys::{ARRAYS, KEYS, Key, SECTIONS};
 pub use profile::Profile;
 pub use read::Fault;
 use read::{Reader, Section};
+pub use rsync::{AuthDigest, Module, Rsync};
 pub use sample::{Addresses, reference, sample};
 use value::Bad;
 
@@ -46,8 +48,9 @@ pub struct Config {
     pub lang: Lang,
     pub paths: Paths,
     pub ssh: Ssh,
-    pub rsync_listen: Vec<SocketAddr>,
+    pub rsync: Rsync,
     pub https: Https,
+    pub acme: Option<Acme>,
     pub http_listen: Vec<SocketAddr>,
     pub site: Site,
     pub package: Package,
@@ -97,8 +100,42 @@ pub struct Https {
     pub frame_ancestors: Vec<String>,
     pub connections: usize,
     pub connections_per_address: usize,
+    pub new_connections: u32,
+    pub new_connections_burst: u32,
+    pub requests: u32,
+    pub requests_burst: u32,
+    pub over_rate: OverRate,
     pub exempt: Vec<IpNet>,
+    pub overload_lag: Duration,
+    pub handshake_time: Duration,
+    pub head_time: Duration,
+    pub idle: Duration,
+    pub idle_http2: Duration,
+    pub progress_time: Duration,
+    pub progress_bytes: u64,
     pub stop_grace: Duration,
+}
+
+/// Section `[acme]`, where it names a server.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "documented in `keys`")]
+pub struct Acme {
+    pub directory: String,
+    pub contact: Vec<String>,
+    /// Whether the name is proved over TLS (tls-alpn-01) rather than HTTP (http-01).
+    pub tls: bool,
+    pub root: Option<PathBuf>,
+}
+
+/// What becomes of requests above the rate of their address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverRate {
+    /// They are counted.
+    Log,
+    /// They wait.
+    Delay,
+    /// 429.
+    Refuse,
 }
 
 /// Section `[site]`.
@@ -107,10 +144,25 @@ pub struct Https {
 pub struct Site {
     pub base: String,
     pub fallback: bool,
-    /// Whether a distribution network stands in front.
-    pub cdn: bool,
+    pub cache: Cache,
+    pub browser_max_age: Duration,
+    pub edge_max_age: Duration,
+    pub edge_max_age_purged: Duration,
+    pub edge_stale: Duration,
+    pub edge_stale_on_error: Duration,
     pub cors: bool,
     pub memory: u64,
+}
+
+/// Who keeps copies in front of the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// Nobody.
+    Direct,
+    /// A network that is not told of swaps.
+    Cdn,
+    /// A network that is purged at each swap.
+    CdnPurged,
 }
 
 /// Section `[package]`.
@@ -120,6 +172,7 @@ pub struct Package {
     pub names: Vec<String>,
     pub required: Vec<String>,
     pub base_tag: bool,
+    pub increments: bool,
     pub json: bool,
     pub future_skew: Duration,
     pub identity: Vec<Identity>,
@@ -152,7 +205,10 @@ pub struct Limits {
 pub struct Drop {
     pub watch: bool,
     pub settle: Duration,
+    pub late_sums: Duration,
     pub visible: usize,
+    /// Packages unpacked while they arrive.
+    pub ahead: usize,
     /// Whether a second push to the site waits (or is refused).
     pub tree_waits: bool,
 }
@@ -232,11 +288,9 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         lang: r.get(top, "lang", |v| one_of(v, &[("es", Lang::Es), ("en", Lang::En)]))?,
         paths: paths(r, root, &base)?,
         ssh: ssh(r, root)?,
-        rsync_listen: {
-            let s = r.section(root, "rsync");
-            r.get(s, "listen", |v| list(v, value::address))?
-        },
+        rsync: rsync::section(r, root, &base)?,
         https: https(r, root, &base)?,
+        acme: acme(r, root, &base)?,
         http_listen: {
             let s = r.section(root, "http");
             r.get(s, "listen", |v| list(v, value::address))?
@@ -298,9 +352,44 @@ fn https<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, base: &Path) -> Option<Http
         frame_ancestors: r.get(s, "frame-ancestors", |v| list(v, frame_source))?,
         connections: r.get(s, "connections", |v| count(v, 1, 1 << 20))?,
         connections_per_address: r.get(s, "connections-per-address", |v| count(v, 1, 1 << 20))?,
+        new_connections: r.get(s, "new-connections-per-address", pace)?,
+        new_connections_burst: r.get(s, "new-connections-burst", pace)?,
+        requests: r.get(s, "requests-per-address", pace)?,
+        requests_burst: r.get(s, "requests-burst", pace)?,
+        over_rate: r.get(s, "over-rate", |v| one_of(v, OVER_RATE))?,
         exempt: r.get(s, "exempt", |v| list(v, network))?,
+        overload_lag: r.get(s, "overload-lag", period)?,
+        handshake_time: r.get(s, "handshake-time", positive)?,
+        head_time: r.get(s, "head-time", positive)?,
+        idle: r.get(s, "idle", positive)?,
+        idle_http2: r.get(s, "idle-http2", positive)?,
+        progress_time: r.get(s, "progress-time", positive)?,
+        progress_bytes: r.get(s, "progress-bytes", size)?,
         stop_grace: r.get(s, "stop-grace", period)?,
     })
+}
+
+/// `Some(None)` where no server is named.
+#[expect(clippy::option_option, reason = "the outer one is the reader's: a fault in a key")]
+fn acme<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, base: &Path) -> Option<Option<Acme>> {
+    let s = r.section(root, "acme");
+    let directory = r.get(s, "directory", directory)?;
+    let acme = Acme {
+        directory,
+        contact: r.get(s, "contact", |v| list(v, |t| Ok(t.to_owned())))?,
+        tls: r.get(s, "challenge", |v| one_of(v, &[("http-01", false), ("tls-alpn-01", true)]))?,
+        root: r.get(s, "root", |v| optional(v, |t| Ok(base.join(t))))?,
+    };
+    Some(Some(acme).filter(|acme| !acme.directory.is_empty()))
+}
+
+fn directory(v: &DeValue<'_>) -> Result<String, Bad> {
+    let url = text(v)?;
+    if url.is_empty() || url.starts_with("https://") {
+        Ok(url.to_owned())
+    } else {
+        Err(expected("se espera una dirección https://", "an https:// address is expected"))
+    }
 }
 
 fn site<'t>(r: &mut Reader<'t>, root: &DeTable<'t>) -> Option<Site> {
@@ -308,7 +397,12 @@ fn site<'t>(r: &mut Reader<'t>, root: &DeTable<'t>) -> Option<Site> {
     Some(Site {
         base: r.get(s, "base", prefix)?,
         fallback: r.get(s, "fallback", flag)?,
-        cdn: r.get(s, "cache", |v| one_of(v, &[("direct", false), ("cdn", true)]))?,
+        cache: r.get(s, "cache", |v| one_of(v, CACHE))?,
+        browser_max_age: r.get(s, "browser-max-age", period)?,
+        edge_max_age: r.get(s, "edge-max-age", period)?,
+        edge_max_age_purged: r.get(s, "edge-max-age-purged", period)?,
+        edge_stale: r.get(s, "edge-stale", period)?,
+        edge_stale_on_error: r.get(s, "edge-stale-on-error", period)?,
         cors: r.get(s, "cors", flag)?,
         memory: r.get(s, "memory", size)?,
     })
@@ -321,6 +415,7 @@ fn package<'t>(r: &mut Reader<'t>, root: &DeTable<'t>) -> Option<Package> {
         names: r.get(s, "names", |v| list(v, |t| Ok(t.to_owned())))?,
         required: r.get(s, "required", |v| list(v, |t| Ok(t.to_owned())))?,
         base_tag: r.get(s, "base-tag", flag)?,
+        increments: r.get(s, "increments", flag)?,
         json: r.get(s, "json", flag)?,
         future_skew: r.get(s, "future-skew", period)?,
         identity: identities.into_iter().filter_map(|(at, s)| identity(r, at, s)).collect(),
@@ -351,7 +446,9 @@ fn drop_section<'t>(r: &mut Reader<'t>, root: &DeTable<'t>) -> Option<Drop> {
     Some(Drop {
         watch: r.get(s, "watch", flag)?,
         settle: r.get(s, "settle", period)?,
+        late_sums: r.get(s, "late-sums", period)?,
         visible: r.get(s, "visible", |v| count(v, 1, 10_000))?,
+        ahead: r.get(s, "ahead", |v| count(v, 0, 64))?,
         tree_waits: r.get(s, "tree-busy", |v| one_of(v, &[("wait", true), ("refuse", false)]))?,
     })
 }
@@ -455,6 +552,10 @@ fn integer(value: &DeValue<'_>, min: u64, max: u64) -> Result<u64, Bad> {
 
 fn count(value: &DeValue<'_>, min: usize, max: usize) -> Result<usize, Bad> {
     integer(value, min as u64, max as u64).map(|n| usize::try_from(n).unwrap_or(max))
+}
+
+fn pace(value: &DeValue<'_>) -> Result<u32, Bad> {
+    integer(value, 0, 1_000_000).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 fn size(v: &DeValue<'_>) -> Result<u64, Bad> {
@@ -582,6 +683,11 @@ fn scalar(v: &DeValue<'_>) -> Result<serde_json::Value, Bad> {
         )),
     }
 }
+
+const CACHE: &[(&str, Cache)] =
+    &[("direct", Cache::Direct), ("cdn", Cache::Cdn), ("cdn-purged", Cache::CdnPurged)];
+const OVER_RATE: &[(&str, OverRate)] =
+    &[("log", OverRate::Log), ("delay", OverRate::Delay), ("429", OverRate::Refuse)];
 
 #[cfg(test)]
 mod tests;

@@ -52,6 +52,7 @@ impl Profile {
             (Self::Tamaulipas, "", "timezone") => "\"America/Monterrey\"",
             (Self::Ine, "site", "base") => "\"/publicacion/nacional/\"",
             (Self::NuevoLeon | Self::Tamaulipas, "package", "base-tag") => "false",
+            (Self::Tamaulipas, "package", "increments") => "true",
             _ => key.default,
         };
         if key.name == "profile" { self.quoted() } else { own }

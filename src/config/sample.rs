@@ -70,6 +70,7 @@ pub fn sample(profile: Profile, addresses: &Addresses, lang: Lang) -> String {
 
 fn example(profile: Profile, key: &Key) -> &'static str {
     match (key.section, key.name) {
+        ("rsync.module", "name") => "\"prep\"",
         ("package.identity", "file") => "\"assets/api/entidad.json\"",
         ("package.identity", "pointer") => "\"/proceso\"",
         ("package.identity", "value") => "\"jornada\"",

@@ -1,0 +1,72 @@
+//! Listening sockets that systemd holds for us (`sd_listen_fds(3)`): while we restart, connections
+//! wait in them instead of being refused.
+//!
+//! Each is told by the name of its unit's `FileDescriptorName=`: `https`, `http`, `ssh`. Where a name has
+//! sockets, the addresses of the configuration are not bound.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+
+use socket2::Socket;
+
+/// What was inherited and nobody has taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Sockets(HashMap<String, Vec<TcpListener>>);
+
+impl Sockets {
+    /// Takes over what systemd passed to this process, once.
+    pub(super) fn inherited() -> io::Result<Self> {
+        let mut sockets = Self::default();
+        for (fd, name) in sd_notify::listen_fds_with_names()? {
+            sockets.add(own(fd), name)?;
+        }
+        Ok(sockets)
+    }
+
+    fn add(&mut self, fd: OwnedFd, name: String) -> io::Result<()> {
+        let socket = Socket::from(fd);
+        if !NAMES.contains(&name.as_str()) || !socket.is_listener()? {
+            let text = format!("«{name}»: FileDescriptorName=https | http | ssh, ListenStream=");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        self.0.entry(name).or_default().push(socket.into());
+        Ok(())
+    }
+
+    /// The sockets of a name; there are none the second time.
+    pub(super) fn take(&mut self, name: &str) -> Vec<TcpListener> {
+        self.0.remove(name).unwrap_or_default()
+    }
+}
+
+#[expect(unsafe_code, reason = "the protocol of systemd is a number in the environment")]
+fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: the number comes from LISTEN_FDS, which was meant for this process (LISTEN_PID), and
+    // this is called once, before anything else could have opened or closed it.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// The doors that can be opened for us.
+const NAMES: &[&str] = &["https", "http", "ssh"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_goes_to_the_door_of_its_name() {
+        let mut sockets = Sockets::default();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        sockets.add(listener.into(), "https".to_owned()).unwrap();
+        assert!(sockets.take("http").is_empty());
+        assert_eq!(sockets.take("https")[0].local_addr().unwrap(), address);
+        assert!(sockets.take("https").is_empty());
+        let stranger = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(sockets.add(stranger.into(), "difusor.socket".to_owned()).is_err());
+        let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        assert!(sockets.add(datagrams.into(), "https".to_owned()).is_err());
+    }
+}
