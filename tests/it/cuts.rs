@@ -1,4 +1,4 @@
-//! Small packages of our own generator, made once a test run and a range.
+//! Packages of our own generator, most of them small.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::night::{DIFUSOR, shown};
 
-/// Packages of the `mini` profile, cut by cut.
+/// Packages, cut by cut.
 pub struct Cuts {
     dir: tempfile::TempDir,
 }
@@ -26,11 +26,20 @@ impl Cuts {
 
     /// The same; `None` where the generator says that the options do not go together.
     pub fn try_with(range: &str, options: &[&str]) -> Option<Self> {
+        Self::made("mini", range, options)
+    }
+
+    /// Packages of another profile, which may be as large as an institute's.
+    pub fn of(profile: &str, range: &str, options: &[&str]) -> Self {
+        Self::made(profile, range, options).unwrap()
+    }
+
+    fn made(profile: &str, range: &str, options: &[&str]) -> Option<Self> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _guard = ONE_AT_A_TIME.lock();
         let dir = tempfile::tempdir().unwrap();
         let made = Command::new(DIFUSOR)
-            .args(["simulate", "packages", "--profile", "mini", "--seed", "7", "--cuts", range])
+            .args(["simulate", "packages", "--profile", profile, "--seed", "7", "--cuts", range])
             .args(options)
             .arg("--out")
             .arg(dir.path())
@@ -38,6 +47,11 @@ impl Cuts {
             .unwrap();
         assert!(matches!(made.status.code(), Some(0 | 2)), "{}", shown(&made));
         made.status.success().then_some(Self { dir })
+    }
+
+    /// The folder that holds them all.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// Sums that lie beside the archive of a cut.

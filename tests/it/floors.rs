@@ -6,15 +6,15 @@ use std::path::Path;
 
 /// Lowest floor first. Rooms on one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
-    &["archive", "durable", "clock"],
+    &["archive", "durable", "clock", "rsync"],
     &["model"],
     &["ledger", "access", "simulate", "control"],
     &["history"],
     &["drop"],
     &["package"],
     &["release"],
-    &["site", "audit"],
-    &["ssh", "web", "publisher"],
+    &["site", "audit", "rehearsal"],
+    &["ssh", "rsyncd", "web", "publisher"],
     &["config"],
     &["preflight", "app"],
     &["cli"],

@@ -10,20 +10,35 @@
     reason = "tests"
 )]
 
+mod acme;
+mod ahead;
+mod caching_proxy;
 mod crashes;
 mod cuts;
 mod disk_full;
 mod docs;
 mod drop_folder;
+mod fairness;
 mod first_cut;
 mod floors;
+mod handover;
 mod hostile;
+mod http_letter;
+mod increments;
+mod late_sums;
 mod night;
 mod operations;
+mod paper;
 mod push_clients;
 mod reader;
 mod refusals;
+mod rsync_daemon;
+mod rsync_delta;
+mod rsync_ssh;
+mod rsync_transactions;
+mod steady;
 mod swap_under_load;
 mod trees;
 mod trust;
+mod units;
 mod windows;

@@ -122,6 +122,20 @@ impl Node {
         assert!(self.start_half(half, Command::new(DIFUSOR)), "{half} did not come up\n{}", self.log());
     }
 
+    /// The same, by a command line that becomes the program at its end.
+    pub fn up_as(&mut self, half: &'static str, command: Command) {
+        assert!(self.start_half(half, command), "{half} did not come up\n{}", self.log());
+    }
+
+    /// An orderly stop of the first process of a half; gives its exit code.
+    pub fn stop_half(&mut self, half: &str) -> Option<i32> {
+        let at = self.children.iter().position(|(name, _)| *name == half).unwrap();
+        let (_, mut child) = self.children.remove(at);
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap().code()
+    }
+
     /// The same under strace with this injection; it may die before it is ready.
     pub fn up_traced(&mut self, half: &'static str, injection: &str) {
         let mut strace = Command::new("strace");

@@ -409,3 +409,28 @@ fn names_that_lead_out_are_refused_and_lead_nowhere() {
     assert!(!Path::new("/tmp/difusor-salió.txt").exists(), "{}", shown(&climbed));
     assert_eq!(site.releases(), 2, "the waiting page and the first cut");
 }
+
+/// A client that cannot read a file of its own goes on, ends its session cleanly and fails at
+/// home: nobody but its user can know. What the server has of that file stays as it was.
+#[test]
+fn what_scp_cannot_read_at_home_stays_as_it_was_here() {
+    let site = Site::start();
+    site.overlays(|s| s.node.scp(&["-r"], &paths(&s.tops()), "sitio/"));
+    site.file("nuevo/dos.json", "{\"dos\": 2}");
+    let mut expected = site.overlaid();
+    let unreadable = site.folder().join("nuevo/uno.json");
+    let before = difusor::model::Digest::of(b"{\"uno\": 1}").to_string();
+    std::fs::remove_file(&unreadable).unwrap();
+    std::os::unix::fs::symlink("/no/hay", &unreadable).unwrap();
+    expected.insert("nuevo/uno.json".to_owned(), before);
+    let releases = site.releases();
+    let pushed = site.node.scp(&["-r"], &[&site.folder().join("nuevo")], "sitio/");
+    assert!(!pushed.status.success(), "scp tells its own user: {}", shown(&pushed));
+    assert_eq!((site.live(), site.releases()), (expected, releases + 1));
+    // In the old protocol it says so, and nothing is published.
+    site.file("nuevo/tres.json", "{}");
+    let before = site.live();
+    let pushed = site.node.scp(&["-O", "-r"], &[&site.folder().join("nuevo")], "sitio/");
+    assert!(!pushed.status.success(), "{}", shown(&pushed));
+    assert_eq!((site.live(), site.releases()), (before, releases + 1), "{}", shown(&pushed));
+}
