@@ -1,7 +1,9 @@
 //! Last byte received to first new byte served over HTTPS, ours and the usual script in turns.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -12,25 +14,35 @@ use crate::receive::cpu;
 use crate::script::Script;
 use crate::{file_name, packages, report, settle_disk};
 
+/// Ours at loopback speed and at that of a link of 1 Gbit/s, the script once: what it does
+/// begins when the file is whole.
 pub fn delay(cuts: u64) {
     let packages = packages(cuts);
     let (node, script) = (Node::start(), Script::start());
     let our_url = format!("https://127.0.0.1:{}/.well-known/prep/estado.json", node.https.port());
     let (mut our_reader, mut their_reader) = (Reader::start(our_url), Reader::start(script.url()));
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for package in &packages {
+    let (mut theirs, mut fast, mut paced) = (Vec::new(), Vec::new(), Vec::new());
+    for (n, package) in packages.iter().enumerate() {
         settle(&node);
         theirs.push(with_script(&script, &mut their_reader, package));
         settle(&node);
-        ours.push(with_us(&node, &mut our_reader, package));
+        // Each package is pushed once: the same bytes again would need no work.
+        match n % 2 {
+            0 => fast.push(with_us(&node, &mut our_reader, package, None)),
+            _ => paced.push(with_us(&node, &mut our_reader, package, Some(GIGABIT))),
+        }
     }
-    let ratios: Vec<f64> = theirs.iter().zip(&ours).map(|(t, o)| t / o.total).collect();
+    let median = crate::median(&theirs);
     report("script, ms", &theirs);
-    report("difusor, ms", &ours.iter().map(|o| o.total).collect::<Vec<_>>());
-    for (at, step) in STEPS.iter().enumerate() {
-        report(step, &ours.iter().map(|o| o.steps[at]).collect::<Vec<_>>());
+    for (what, ours) in [("loopback, ms", &fast), ("1 Gbit/s, ms", &paced)] {
+        report(what, &ours.iter().map(|o| o.total).collect::<Vec<_>>());
+        for (at, step) in STEPS.iter().enumerate() {
+            report(step, &ours.iter().map(|o| o.steps[at]).collect::<Vec<_>>());
+        }
+        report("  script / ours", &ours.iter().map(|o| median / o.total).collect::<Vec<_>>());
     }
-    report("script / difusor", &ratios);
+    let ahead = node.ledger_of("verified").iter().filter(|line| line["ahead"] == true).count();
+    println!("unpacked while they arrived: {ahead} of {}", packages.len());
 }
 
 /// One publication, in milliseconds.
@@ -58,12 +70,11 @@ fn settle(node: &Node) {
 
 /// Pushed by `ssh 'cat >'`. Counted from the last byte as the receiver wrote it down, which
 /// is before its hash, its fsync and its ledger line.
-fn with_us(node: &Node, reader: &mut Reader, package: &Path) -> Delay {
+fn with_us(node: &Node, reader: &mut Reader, package: &Path, pace: Option<f64>) -> Delay {
     let sha256 = night::sha256(package);
     let bytes = fs::read(package).unwrap();
     reader.look_for(sha256);
-    let pushed = node.exec(&format!("cat > {}", file_name(package)), &bytes);
-    assert!(pushed.status.success(), "{}", night::shown(&pushed));
+    push(node, file_name(package), &bytes, pace);
     let seen = reader.seen();
     let when = |kind: &str, field: &str| -> Timestamp {
         node.ledger_of(kind).last().unwrap()[field].as_str().unwrap().parse().unwrap()
@@ -75,6 +86,23 @@ fn with_us(node: &Node, reader: &mut Reader, package: &Path) -> Delay {
         total: since(last, seen),
         steps: [since(last, received), since(received, verified), since(verified, published)],
     }
+}
+
+/// `cat >` with at most so many bytes a second.
+fn push(node: &Node, name: &str, bytes: &[u8], pace: Option<f64>) {
+    let mut ssh = Command::new("ssh");
+    ssh.args(node.ssh_options("id")).args(["-p", &node.ssh.port().to_string(), "prep@127.0.0.1"]);
+    let ssh = ssh.arg(format!("cat > {name}")).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut ssh = ssh.stderr(Stdio::null()).spawn().unwrap();
+    let (mut input, begun, mut sent) = (ssh.stdin.take().unwrap(), Instant::now(), 0.0);
+    for piece in bytes.chunks(PIECE) {
+        input.write_all(piece).unwrap();
+        sent += piece.len() as f64;
+        let due = Duration::from_secs_f64(pace.map_or(0.0, |pace| sent / pace));
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+    }
+    drop(input);
+    assert!(ssh.wait().unwrap().success());
 }
 
 /// From the rename into the drop directory, with nothing of the transfer: the script
@@ -147,3 +175,7 @@ fn now() -> Timestamp {
 
 /// Finer than what is measured, and too seldom to weigh on it.
 const POLL: Duration = Duration::from_millis(2);
+/// Bytes a second of a link of 1 Gbit/s.
+const GIGABIT: f64 = 125e6;
+/// Bytes between two looks at the pace.
+const PIECE: usize = 64 << 10;

@@ -2,7 +2,9 @@
 //!
 //! `cargo bench --bench peers -- delay [cuts]` publication delay against inotifywait, tar and nginx;
 //! `… -- receive [MiB]` throughput and server CPU against OpenSSH's sshd; `… -- handshake [n]`;
-//! `… -- night [cuts]` memory and disk of a whole night. `benches/README.md` has the numbers
+//! `… -- rsync [rounds]` pushes by rsync against sshd and against rsync's own daemon;
+//! `… -- night [cuts]` memory and disk of a whole night; `… -- readers [rounds] [seconds]` server CPU of a
+//! request against nginx; `… -- idle [connections]` memory of connections that say nothing. `benches/README.md` has the numbers
 //! and says how to read them. Whatever is started here is ended here, a panic included.
 
 #![allow(
@@ -23,9 +25,14 @@ mod load;
 #[path = "../../tests/it/night.rs"]
 #[allow(dead_code, reason = "a bench needs half of it")]
 mod night;
+mod readers;
 mod receive;
+mod rsync;
 mod script;
 mod sshd;
+#[path = "../../tests/it/steady.rs"]
+#[allow(dead_code, reason = "a bench needs one part of it")]
+mod steady;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,8 +47,13 @@ fn main() {
         Some("delay") => delay::delay(number(1, 30)),
         Some("receive") => receive::receive(number(1, 1024)),
         Some("handshake") => receive::handshake(number(1, 200)),
+        Some("rsync") => rsync::rsync(number(1, 5)),
         Some("night") => load::whole_night(number(1, 97)),
-        _ => println!("say which: delay [cuts] | receive [MiB] | handshake [n] | night [cuts]"),
+        Some("readers") => readers::compare(number(1, 3), number(2, 2)),
+        Some("idle") => readers::idle(usize::try_from(number(1, 10_000)).unwrap()),
+        _ => println!(
+            "say which: readers [rounds] [seconds] | idle [connections] | delay [cuts] | receive [MiB] | handshake [n] | rsync [rounds] | night [cuts]"
+        ),
     }
     println!("load {}", fs::read_to_string("/proc/loadavg").unwrap().trim());
 }
