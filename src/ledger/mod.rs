@@ -8,7 +8,8 @@
 //!
 //! Imports `durable`, `clock` and `model`. Several processes may append: each line is
 //! written under a lock on the file, after reading what others wrote meanwhile.
-//! The way of a fact: [`Entry`] → [`Ledger::append`] → a line, synced → [`read`] and [`verify`].
+//! The way of a fact: [`Entry`] → [`Ledger::append`] → a line, synced → [`read`] and [`verify`];
+//! who wants each as it is written, [`Ledger::follow`]s.
 //! After an error the line is not there; the chain can be continued.
 
 mod chain;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use tokio::sync::broadcast;
 
 use crate::clock::Clock;
 use crate::durable::{self, Dir};
@@ -43,6 +45,7 @@ use chain::Scan;
 #[derive(Clone, Debug)]
 pub struct Ledger {
     inner: Arc<Mutex<Inner>>,
+    told: broadcast::Sender<Arc<Line>>,
 }
 
 /// What was found at the opening, already written to the ledger itself.
@@ -89,6 +92,7 @@ impl Ledger {
         ballast_bytes: u64,
     ) -> io::Result<(Self, Recovery)> {
         let (ledger, head) = (dir.append_file(LEDGER)?, dir.open_or_create(HEAD)?);
+        let told = broadcast::Sender::new(FOLLOWED_LINES);
         let mut inner = Inner {
             dir: dir.clone(),
             ledger: Arc::new(ledger),
@@ -98,11 +102,12 @@ impl Ledger {
             last: Head::none(),
             len: 0,
             ballast_bytes,
+            told: told.clone(),
             #[cfg(test)]
             full: false,
         };
         let found = inner.begin()?;
-        Ok((Self { inner: Arc::new(Mutex::new(inner)) }, Recovery { found }))
+        Ok((Self { inner: Arc::new(Mutex::new(inner)), told }, Recovery { found }))
     }
 
     /// Appends a fact and returns when it is durable (fdatasync). After an error it is
@@ -119,6 +124,12 @@ impl Ledger {
     /// Appends a fact that may be lost by a power cut, until the next one is appended durably.
     pub fn note(&self, entry: Entry) -> io::Result<()> {
         self.inner().record(&entry, Durability::Lazy)
+    }
+
+    /// Each line that this process writes from now on, as it stands in the file. Who falls
+    /// behind by more than a thousand lines is told how many were missed and can [`read`] them.
+    pub fn follow(&self) -> broadcast::Receiver<Arc<Line>> {
+        self.told.subscribe()
     }
 
     /// The last line this process knows of: what to show outside, so that a later
@@ -158,6 +169,8 @@ struct Inner {
     /// Length of the file after that line.
     len: u64,
     ballast_bytes: u64,
+    /// Who follows what is written.
+    told: broadcast::Sender<Arc<Line>>,
     /// Acts as a disk that stays full until the ballast is gone.
     #[cfg(test)]
     full: bool,
@@ -296,6 +309,12 @@ impl Inner {
             // Only a witness: an older head is still true, so an error here costs nothing.
             let _ = self.head.write_all_at(self.last.text().as_bytes(), 0);
         }
+        if self.told.receiver_count() > 0
+            && let Some(line) = Line::parse(next, &bytes)
+        {
+            // Fails only when the last follower has just gone.
+            let _ = self.told.send(Arc::new(line));
+        }
         Ok(())
     }
 
@@ -394,5 +413,7 @@ const BALLAST: &str = "ballast";
 const BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 /// The ballast is laid down again when this many times its size is free.
 const BALLAST_ROOM: u64 = 4;
+/// Lines kept for a follower that is slow; a night has about 1,200.
+const FOLLOWED_LINES: usize = 1024;
 /// Flaws spelt out in the line that records a broken chain.
 const FLAWS_RECORDED_MAX: usize = 20;

@@ -76,6 +76,22 @@ fn a_line_is_chained_and_local() {
 }
 
 #[test]
+fn a_follower_is_given_each_line_as_it_stands_in_the_file() {
+    let bench = Bench::with_lines(1);
+    let (ledger, _) = bench.open();
+    let mut followed = ledger.follow();
+    ledger.append(Entry::new(Kind::Opened).with("event", "jornada")).unwrap();
+    ledger.note(Entry::new(Kind::Warning).with("what", "late")).unwrap();
+    let lines = bench.lines();
+    for (n, kind) in [(2, Kind::Opened), (3, Kind::Warning)] {
+        let line = followed.try_recv().unwrap();
+        assert_eq!((line.n, line.kind), (n, Some(kind)));
+        assert_eq!(line.raw, lines[usize::try_from(n).unwrap() - 1]);
+    }
+    assert!(followed.try_recv().is_err());
+}
+
+#[test]
 fn a_reopened_ledger_goes_on() {
     let bench = Bench::with_lines(3);
     let (ledger, recovery) = bench.open();
