@@ -30,6 +30,8 @@ mod tests;
 use std::fs::File;
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 use source::Source;
 
 pub use format::Format;
@@ -152,7 +154,7 @@ impl Reason {
 }
 
 /// What a reason's name does not say, in Spanish and in English.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Detail {
     /// In Spanish.
     pub es: String,
@@ -161,7 +163,7 @@ pub struct Detail {
 }
 
 impl From<String> for Detail {
-    /// Figures, names: the same in both.
+    /// Figures, names and what the system says: the same in both.
     fn from(figures: String) -> Self {
         Self { es: figures.clone(), en: figures }
     }

@@ -77,7 +77,7 @@ impl Verdict {
             Outcome::Held { cut } => bare(Decision::Held, *cut),
             Outcome::Repeated { .. } | Outcome::Agreed => bare(Decision::Repeated, None),
             Outcome::Rejected(no) => {
-                let detail = no.detail.as_ref().map(|detail| detail.text(lang));
+                let detail = no.detail_text(lang);
                 let detail: Vec<&str> = no.entry.as_deref().into_iter().chain(detail).collect();
                 let detail = (!detail.is_empty()).then(|| detail.join(": "));
                 Self { code: Some(no.code), detail, ..bare(Decision::Rejected, None) }

@@ -13,9 +13,10 @@ mod lang;
 mod refused;
 mod verdict;
 
+pub use crate::archive::Detail;
 pub use code::Code;
 pub use cut::{Cut, CutError};
 pub use digest::{Digest, DigestError, Hasher};
 pub use event::{Event, EventKind};
 pub use lang::Lang;
-pub use verdict::{Detail, Outcome, Receipt, Rejection, ReleaseId, Sender, Stage, Via, escape};
+pub use verdict::{Outcome, Receipt, Rejection, ReleaseId, Sender, Stage, Via, escape};

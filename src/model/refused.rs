@@ -10,10 +10,8 @@ impl From<Refusal> for Rejection {
         if let Some(entry) = entry {
             rejection = rejection.entry(entry);
         }
-        match detail {
-            Some(detail) => rejection.detail((detail.es, detail.en)),
-            None => rejection,
-        }
+        rejection.detail = detail;
+        rejection
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Code, Cut, Digest, Lang};
+use super::{Code, Cut, Detail, Digest, Lang};
 
 /// The four places in which the calls want a failure to be reported
 /// (INE VII.a, Nuevo León 5.1).
@@ -142,33 +142,6 @@ impl fmt::Display for ReleaseId {
     }
 }
 
-/// What a code does not say, in both languages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Detail {
-    es: String,
-    en: String,
-}
-
-impl Detail {
-    /// The text of a language.
-    pub fn text(&self, lang: Lang) -> &str {
-        lang.pick(&self.es, &self.en)
-    }
-}
-
-impl From<String> for Detail {
-    /// Figures, names and what the system says: the same in both.
-    fn from(figures: String) -> Self {
-        Self { es: figures.clone(), en: figures }
-    }
-}
-
-impl<E: Into<String>, N: Into<String>> From<(E, N)> for Detail {
-    fn from((es, en): (E, N)) -> Self {
-        Self { es: es.into(), en: en.into() }
-    }
-}
-
 /// A refusal: what, where, and (through its code) what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejection {
@@ -200,6 +173,11 @@ impl Rejection {
         self
     }
 
+    /// What helps beside the code, in the language of the reader.
+    pub fn detail_text(&self, lang: Lang) -> Option<&str> {
+        self.detail.as_ref().map(|detail| lang.pick(&detail.es, &detail.en))
+    }
+
     /// The stage of the code.
     pub fn stage(&self) -> Stage {
         self.code.stage()
@@ -211,8 +189,8 @@ impl Rejection {
         if let Some(entry) = &self.entry {
             text.push_str(&format!(": «{entry}»"));
         }
-        if let Some(detail) = &self.detail {
-            text.push_str(&format!(" ({})", detail.text(lang)));
+        if let Some(detail) = self.detail_text(lang) {
+            text.push_str(&format!(" ({detail})"));
         }
         text
     }

@@ -495,9 +495,8 @@ impl Publisher {
         let kind = if rejection.code == Code::CutOlder { Kind::Superseded } else { Kind::Rejected };
         let entry = Entry::new(kind).with("package", package).with("name", &receipt.name);
         let entry = entry.with("code", rejection.code).with("stage", rejection.stage());
-        let entry = entry
-            .with("entry", &rejection.entry)
-            .with("detail", rejection.detail.as_ref().map(|d| d.text(self.parts.lang)));
+        let entry =
+            entry.with("entry", &rejection.entry).with("detail", rejection.detail_text(self.parts.lang));
         let entry = entry.with("sender", &receipt.sender);
         self.note(entry);
         Outcome::Rejected(rejection)
