@@ -24,4 +24,5 @@ pub mod rsyncd;
 pub mod simulate;
 pub mod site;
 pub mod ssh;
+pub mod stats;
 pub mod web;

@@ -52,7 +52,7 @@ pub(super) async fn answer(
 ) -> Answer {
     match request {
         Request::Status => order(Order::Status, orders, lang).await,
-        Request::Readers => refused(
+        Request::Readers | Request::Traffic | Request::Settle => refused(
             lang.pick("se pregunta a la mitad que sirve", "that is asked of the serving half").to_owned(),
         ),
         Request::Rollback { release, operator, reason } => {

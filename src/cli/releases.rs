@@ -55,7 +55,7 @@ fn ask(config: &Config, request: Request, out: Out) -> Done {
             out.answer("operation", true, json!({"message": message}), || message.clone());
             Ok(ExitCode::SUCCESS)
         }
-        Answer::Status(_) | Answer::Readers(_) => Ok(ExitCode::SUCCESS),
+        Answer::Status(_) | Answer::Readers(_) | Answer::Traffic(_) => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::meter::Ticket;
 use super::range::Part;
 use crate::site::Stored;
+use crate::stats::Observed;
 
 /// A body. It holds the bytes it sends and nothing of the snapshot they came from, so a
 /// slow reader keeps one file alive, not a cut.
@@ -26,6 +27,7 @@ pub(super) struct Body {
     left: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
     _ticket: Option<Ticket>,
+    observed: Option<Observed>,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,23 @@ impl Body {
         self
     }
 
+    /// Is told of for as long as it lives.
+    pub(super) fn observed(mut self, observed: Observed) -> Self {
+        self.observed = Some(observed);
+        self.note(0);
+        self
+    }
+
+    /// So many bytes were handed on.
+    fn note(&mut self, bytes: u64) {
+        if let Some(observed) = &mut self.observed {
+            observed.sent(bytes);
+            if self.left == 0 {
+                observed.whole();
+            }
+        }
+    }
+
     /// Bytes that are still to come.
     pub(super) fn len(&self) -> u64 {
         self.left
@@ -128,6 +147,7 @@ impl http_body::Body for Body {
         let read = ready!(self.poll_read(cx));
         if let Some(Ok(bytes)) = &read {
             self.left = self.left.saturating_sub(bytes.len() as u64);
+            self.note(bytes.len() as u64);
         }
         Poll::Ready(read.map(|r| r.map(Frame::data)))
     }

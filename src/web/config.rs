@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use super::acme::{AcmeConfig, CERTIFICATE};
 use crate::model::Lang;
+use crate::stats::Sink;
 
 /// Settings of the room.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub struct WebConfig {
     pub frame_ancestors: Vec<String>,
     /// Bounds.
     pub limits: WebLimits,
+    /// Where answered requests are told; none keeps no log.
+    pub sink: Option<Sink>,
 }
 
 impl WebConfig {
@@ -60,6 +63,7 @@ impl WebConfig {
             hsts: None,
             frame_ancestors: Vec::new(),
             limits: WebLimits::default(),
+            sink: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One connection from accept to close: handshake, protocol, clocks.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
+use rustls::ProtocolVersion;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -28,8 +30,10 @@ use super::counts::Counts;
 use super::front::Front;
 use super::lines::Lines;
 use super::meter::{Heads, Meter, Metered, Verdict};
+use super::observe::{self, Observer};
 use super::redirect::Redirect;
 use super::tls::HTTP_2;
+use crate::stats::{Sink, Tls};
 
 /// What a listener leads to.
 #[derive(Clone)]
@@ -51,6 +55,8 @@ pub(super) struct Shared {
     pub(super) is_stopping: Arc<AtomicBool>,
     /// Nothing any more.
     pub(super) kill: CancellationToken,
+    /// Where answered requests are told.
+    pub(super) sink: Option<Sink>,
 }
 
 /// How requests are answered on one connection.
@@ -67,10 +73,11 @@ struct Visit {
     meter: Arc<Meter>,
     permit: Arc<Permit>,
     is_stopping: Arc<AtomicBool>,
+    observer: Option<Observer>,
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, door: Door, shared: Shared, permit: Permit) {
+pub(super) async fn serve(stream: TcpStream, peer: IpAddr, door: Door, shared: Shared, permit: Permit) {
     prepare(&stream);
     let meter = Meter::new(Instant::now());
     let stream = Metered::new(stream, Arc::clone(&meter));
@@ -80,6 +87,7 @@ pub(super) async fn serve(stream: TcpStream, door: Door, shared: Shared, permit:
         meter,
         permit: Arc::new(permit),
         is_stopping: Arc::clone(&shared.is_stopping),
+        observer: shared.sink.clone().map(|sink| Observer::new(sink, peer)),
     };
     let served = async {
         match door {
@@ -102,11 +110,17 @@ fn prepare(stream: &TcpStream) {
     }
 }
 
-async fn secure(stream: Metered, visit: Visit, acceptor: TlsAcceptor, shared: &Shared) {
+async fn secure(stream: Metered, mut visit: Visit, acceptor: TlsAcceptor, shared: &Shared) {
     let accept = acceptor.accept_with(stream, |tls| tls.set_buffer_limit(Some(TLS_BUFFER_BYTES_MAX)));
     let Ok(Ok(stream)) = timeout(shared.limits.handshake, accept).await else {
         return Counts::add(&shared.admission.counts.handshake);
     };
+    if let Some(observer) = &mut visit.observer {
+        observer.tls = match stream.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => Tls::V12,
+            _ => Tls::V13,
+        };
+    }
     // Boxed: what a handshake needed is not carried through the whole visit.
     match stream.get_ref().1.alpn_protocol() {
         Some(HTTP_2) => Box::pin(http2(stream, visit, shared)).await,
@@ -177,7 +191,9 @@ where
 impl Visit {
     /// Answers a request, and says whether it is the last one of the connection.
     async fn answer(&self, request: Request<Incoming>) -> (Response<Body>, bool) {
-        let ticket = self.meter.request(Instant::now());
+        let now = Instant::now();
+        let ticket = self.meter.request(now);
+        let observed = self.observer.as_ref().map(|observer| observer.asked(&request, now.into_std()));
         let leave = self.permit.request();
         if let Leave::After(wait) = leave {
             tokio::time::sleep(wait).await;
@@ -193,7 +209,12 @@ impl Visit {
             }
         };
         let is_last = leave == Leave::Shed || self.is_stopping.load(Ordering::Relaxed);
-        (response.map(|body| body.held_by(ticket)), is_last)
+        let response = response.map(|body| body.held_by(ticket));
+        let response = match observed {
+            Some(observed) => observe::answered(observed, response),
+            None => response,
+        };
+        (response, is_last)
     }
 }
 

@@ -35,7 +35,7 @@ impl Listener {
                 Ok((stream, peer)) => {
                     // Turned away by closing: under attack even a sentence would be work.
                     if let Some(permit) = shared.admission.admit(peer.ip()) {
-                        connections.spawn(serve(stream, door.clone(), shared.clone(), permit));
+                        connections.spawn(serve(stream, peer.ip(), door.clone(), shared.clone(), permit));
                     }
                 }
                 Err(error) if is_of_one_peer(&error) => {}

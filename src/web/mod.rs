@@ -1,7 +1,7 @@
 //! The HTTPS door: what readers, browsers, caches and the institute's monitor talk to.
 //!
 //! Owns the listeners, TLS, the clocks and caps of connections, and HTTP. Imports `site`,
-//! `durable`, `clock` and `model`. Changes nothing anywhere but its own self-signed certificate.
+//! `stats`, `durable`, `clock` and `model`. Changes nothing anywhere but its own self-signed certificate.
 //!
 //! The flow of a request: `listener` accepts and asks `admission` → `connection` shakes hands
 //! and chooses the protocol by ALPN → `front` takes one snapshot of the site and finds the path →
@@ -24,6 +24,7 @@ mod lines;
 mod listener;
 mod meter;
 mod negotiate;
+mod observe;
 mod pace;
 mod path;
 mod range;
@@ -93,6 +94,7 @@ impl Server {
             Certificates::load(certificate, &config.domain, Arc::clone(&provider), now, report.clone())
                 .map_err(io::Error::other)?;
         let acme = acme(&config, &site, &certificates, report);
+        let sink = config.sink.clone();
         let challenges = Arc::clone(certificates.challenges());
         let tls =
             tls::settings(provider, Arc::clone(&certificates), tickets.clone()).map_err(io::Error::other)?;
@@ -116,6 +118,7 @@ impl Server {
                 stop,
                 is_stopping: Arc::default(),
                 kill: CancellationToken::new(),
+                sink,
             },
         })
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 const FLOORS: &[&[&str]] = &[
     &["archive", "durable", "clock", "rsync"],
     &["model"],
-    &["ledger", "access", "simulate", "control"],
+    &["ledger", "access", "simulate", "control", "stats"],
     &["history"],
     &["drop"],
     &["package"],

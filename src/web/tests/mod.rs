@@ -1,6 +1,7 @@
 //! The server as its peers see it, over loopback.
 
 mod clocks;
+mod hits;
 mod http;
 mod swap;
 mod tls;
