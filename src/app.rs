@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -58,6 +58,8 @@ pub struct Bound {
     pub https: Vec<SocketAddr>,
     /// Redirection.
     pub http: Vec<SocketAddr>,
+    /// Admin page, where it is on TCP.
+    pub admin: Vec<SocketAddr>,
 }
 
 /// Why a service did not start.
@@ -100,6 +102,7 @@ pub struct Running {
 pub async fn start(config: Config, half: Half, clock: Clock) -> Result<Running, StartFault> {
     let stop = CancellationToken::new();
     let config = Arc::new(config);
+    let (_read_again, settings) = watch::channel(Arc::clone(&config));
     let mut sockets = doing("LISTEN_FDS", Sockets::inherited())?;
     // The ledger is the receiving half's, which starts later: what is told until then waits.
     let (told, tidings) = mpsc::channel(TIDINGS_MAX);
@@ -110,7 +113,7 @@ pub async fn start(config: Config, half: Half, clock: Clock) -> Result<Running, 
     let receive = match half {
         Half::Both | Half::Receive => {
             let serving = serve.as_ref().map(serve::Running::serving);
-            Some(receive::start(&config, &clock, &stop, &mut sockets, serving, tidings).await?)
+            Some(receive::start(&settings, &clock, &stop, &mut sockets, serving, tidings).await?)
         }
         Half::Serve => None,
     };

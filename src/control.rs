@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Write as _};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +37,11 @@ pub enum Request {
     Traffic,
     /// Write the statistics down, so that who reads them from disk finds all there is; asked of the serving half.
     Settle,
+    /// A link to the admin page that opens once.
+    AdminLink {
+        /// Name of the operator, who comes in under it.
+        operator: String,
+    },
     /// Publish a file of this machine by hand.
     Publish {
         /// Absolute path.
@@ -67,6 +72,17 @@ pub enum Answer {
     Readers(Box<Readers>),
     /// To [`Request::Traffic`].
     Traffic(Box<Traffic>),
+    /// To [`Request::AdminLink`].
+    AdminLink {
+        /// Secret of the link: `http://…/login?t=` goes before it.
+        token: String,
+        /// When it ends.
+        until: Timestamp,
+        /// Where the page listens on TCP.
+        addresses: Vec<SocketAddr>,
+        /// Unix sockets it listens on.
+        sockets: Vec<PathBuf>,
+    },
     /// Done; the sentence says what.
     Done {
         /// In the language of the instance.
@@ -202,6 +218,7 @@ pub async fn listen(path: PathBuf, to: mpsc::Sender<Asked>) -> io::Result<()> {
     }
     let listener = UnixListener::bind(&path)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let _named = Named::at(path)?;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => _ = tokio::spawn(answer(stream, to.clone())),
@@ -209,6 +226,29 @@ pub async fn listen(path: PathBuf, to: mpsc::Sender<Asked>) -> io::Result<()> {
                 tracing::warn!(error = %e, "control socket cannot accept");
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
+        }
+    }
+}
+
+/// The socket's name, taken away when nobody listens any more: what stays tells of a crash. Another
+/// process may have put its own there meanwhile.
+struct Named {
+    path: PathBuf,
+    inode: u64,
+}
+
+impl Named {
+    fn at(path: PathBuf) -> io::Result<Self> {
+        let inode = std::fs::symlink_metadata(&path)?.ino();
+        Ok(Self { path, inode })
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|now| now.ino() == self.inode) {
+            // Left behind it says what a crash would: nobody answers there.
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
@@ -233,6 +273,11 @@ async fn answer(stream: tokio::net::UnixStream, to: mpsc::Sender<Asked>) -> io::
 
 /// Asks the running service; `None` if none is running.
 pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
+    ask_within(path, request, ANSWER_WAIT)
+}
+
+/// The same, waiting no longer than this for the answer.
+pub fn ask_within(path: &Path, request: &Request, wait: Duration) -> io::Result<Option<Answer>> {
     let mut stream = match UnixStream::connect(path) {
         Ok(stream) => stream,
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -240,7 +285,8 @@ pub fn ask(path: &Path, request: &Request) -> io::Result<Option<Answer>> {
         }
         Err(e) => return Err(e),
     };
-    stream.set_read_timeout(Some(ANSWER_WAIT))?;
+    stream.set_read_timeout(Some(wait))?;
+    stream.set_write_timeout(Some(wait))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     stream.write_all(&line)?;

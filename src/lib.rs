@@ -2,6 +2,7 @@
 //! whole, publishes it atomically and serves it over HTTPS.
 
 pub mod access;
+pub mod admin;
 pub mod app;
 pub mod archive;
 pub mod audit;

@@ -76,7 +76,8 @@ pub fn answer_offline(config: &Config, request: Request) -> Result<Answer, Start
         let (orders, ordered) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let publisher = tokio::spawn(core.publisher.run(arrivals, ordered, stop.clone()));
-        let answer = operator::answer(request, &drop, &core.ledger, &orders, config.lang).await;
+        let desk = operator::Desk { drop, ledger: core.ledger, orders, lang: config.lang, page: None };
+        let answer = operator::answer(request, &desk).await;
         stop.cancel();
         // A panic in there was already told; the answer is the operator's.
         let _ = publisher.await;

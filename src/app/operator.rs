@@ -1,11 +1,14 @@
 //! The operator's ear: questions from the control socket to whoever can answer them.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin::Entrance;
+use crate::clock::Clock;
 use crate::control::{self, Answer, Asked, Request};
 use crate::drop::{Drop, DropError};
 use crate::ledger::{Entry, Kind, Ledger};
@@ -17,22 +20,43 @@ const AT_ONCE: usize = 8;
 /// Verification of the largest package, with room to spare.
 const VERDICT_WAIT: Duration = Duration::from_secs(300);
 
-/// Answers on the control socket until the task is aborted.
+/// Whoever can answer an operator.
+#[derive(Clone)]
+pub(super) struct Desk {
+    pub(super) drop: Drop,
+    pub(super) ledger: Ledger,
+    pub(super) orders: mpsc::Sender<Ordered>,
+    pub(super) lang: Lang,
+    pub(super) page: Option<Page>,
+}
+
+/// The admin page, as its links are given out.
+#[derive(Clone)]
+pub(super) struct Page {
+    pub(super) entrance: Entrance,
+    pub(super) clock: Clock,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) sockets: Vec<PathBuf>,
+}
+
+/// A way to the desk, for the control socket and for the admin page.
+pub(super) fn line() -> (mpsc::Sender<Asked>, mpsc::Receiver<Asked>) {
+    mpsc::channel(AT_ONCE)
+}
+
+/// Answers on the control socket, and whoever else holds the line, until the task is aborted.
 pub(super) async fn listen(
     socket: PathBuf,
-    drop: Drop,
-    ledger: Ledger,
-    orders: mpsc::Sender<Ordered>,
-    lang: Lang,
+    desk: Desk,
+    (to, mut from): (mpsc::Sender<Asked>, mpsc::Receiver<Asked>),
 ) {
-    let (to, mut from) = mpsc::channel::<Asked>(AT_ONCE);
     let listening = control::listen(socket.clone(), to);
     let answering = async {
         while let Some((request, back)) = from.recv().await {
-            let (drop, ledger, orders) = (drop.clone(), ledger.clone(), orders.clone());
+            let desk = desk.clone();
             tokio::spawn(async move {
                 // An operator who went away finds the outcome in the ledger.
-                let _ = back.send(answer(request, &drop, &ledger, &orders, lang).await);
+                let _ = back.send(answer(request, &desk).await);
             });
         }
     };
@@ -43,24 +67,45 @@ pub(super) async fn listen(
 }
 
 /// One question.
-pub(super) async fn answer(
-    request: Request,
-    drop: &Drop,
-    ledger: &Ledger,
-    orders: &mpsc::Sender<Ordered>,
-    lang: Lang,
-) -> Answer {
+pub(super) async fn answer(request: Request, desk: &Desk) -> Answer {
+    let Desk { drop, ledger, orders, lang, page } = desk;
+    let lang = *lang;
     match request {
         Request::Status => order(Order::Status, orders, lang).await,
         Request::Readers | Request::Traffic | Request::Settle => refused(
             lang.pick("se pregunta a la mitad que sirve", "that is asked of the serving half").to_owned(),
         ),
+        Request::AdminLink { operator } => link(operator, page.as_ref(), ledger, lang),
         Request::Rollback { release, operator, reason } => {
             order(Order::Rollback { release, operator, reason }, orders, lang).await
         }
         Request::Publish { file, operator, reason } => {
             publish(&file, operator, &reason, drop, ledger, lang).await
         }
+    }
+}
+
+/// A link to the admin page, on record under the name of who asked.
+fn link(who: String, page: Option<&Page>, ledger: &Ledger, lang: Lang) -> Answer {
+    let Some(page) = page else {
+        let text = lang.pick(
+            "la página está apagada: ponga admin.listen y reinicie",
+            "the page is off: set admin.listen and restart",
+        );
+        return refused(text.to_owned());
+    };
+    let entry = Entry::new(Kind::Admin).with("what", "link").with("who", &who);
+    if let Err(error) = ledger.append(entry) {
+        return refused(error.to_string());
+    }
+    match page.entrance.link(who, page.clock.now()) {
+        Ok((token, until)) => Answer::AdminLink {
+            token,
+            until,
+            addresses: page.addresses.clone(),
+            sockets: page.sockets.clone(),
+        },
+        Err(error) => refused(error.to_string()),
     }
 }
 

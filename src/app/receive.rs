@@ -1,15 +1,18 @@
 //! The receiving half: ledger → history → store → publisher → doors.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::sockets::Sockets;
-use super::{Bound, StartFault, control_socket, doing, doors, operator, settings};
+use super::{Bound, StartFault, control_socket, doing, doors, operator, readers_socket, settings as rooms};
+use crate::admin::{self, Entrance, House};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control::Asked;
 use crate::drop::{Arrival, Drop, Live, Lookers};
 use crate::durable::Dir;
 use crate::history::History;
@@ -39,6 +42,7 @@ pub(super) struct Running {
     doors: doors::Running,
     publisher: JoinHandle<()>,
     control: JoinHandle<()>,
+    admin: AdminPage,
     ledger: Ledger,
     /// Ends the publisher, after the doors.
     drained: CancellationToken,
@@ -71,7 +75,7 @@ pub(super) fn core(config: &Config, clock: &Clock, serving: Option<Serving>) -> 
         Waiting { lang, base: base.clone(), opens: opens.map(|t| (t, zone.clone())) }.html()
     };
     let (swapped, witnesses) = serving.map(|s| (s.swapped, s.witnesses)).unzip();
-    let rules = Arc::new(settings::rules(config));
+    let rules = Arc::new(rooms::rules(config));
     let rehearsals = Rehearsals::new(rehearsal::Parts {
         store: store.clone(),
         rules: Arc::clone(&rules),
@@ -147,13 +151,14 @@ fn store(
 
 /// Starts the half; it is ready when this returns.
 pub(super) async fn start(
-    config: &Arc<Config>,
+    settings: &watch::Receiver<Arc<Config>>,
     clock: &Clock,
     stop: &CancellationToken,
     sockets: &mut Sockets,
     serving: Option<Serving>,
     tidings: mpsc::Receiver<WebEvent>,
 ) -> Result<Running, StartFault> {
+    let config = &Arc::clone(&settings.borrow());
     let core = tokio::task::block_in_place(|| core(config, clock, serving))?;
     let start = Entry::new(Kind::Start).with("half", "receive").with("version", env!("CARGO_PKG_VERSION"));
     doing("var/ledger", core.ledger.append(start.with("pid", std::process::id())))?;
@@ -164,10 +169,60 @@ pub(super) async fn start(
     let publisher = tokio::spawn(core.publisher.run(arrivals, orders, drained.clone()));
     let socket = control_socket(config);
     doing("var/run", socket.parent().map_or(Ok(()), std::fs::create_dir_all))?;
-    let control =
-        tokio::spawn(operator::listen(socket, drop, core.ledger.clone(), to_publisher, config.lang));
+    let line = operator::line();
+    let admin = admin(settings, clock, stop, sockets, &core.ledger, &line.0)?;
+    let desk = operator::Desk {
+        drop,
+        ledger: core.ledger.clone(),
+        orders: to_publisher,
+        lang: config.lang,
+        page: admin.page.clone(),
+    };
+    let control = tokio::spawn(operator::listen(socket, desk, line));
     tokio::spawn(record(tidings, core.ledger.clone()));
-    Ok(Running { doors, publisher, control, ledger: core.ledger, drained })
+    Ok(Running { doors, publisher, control, admin, ledger: core.ledger, drained })
+}
+
+/// The admin page, if it listens anywhere.
+fn admin(
+    settings: &watch::Receiver<Arc<Config>>,
+    clock: &Clock,
+    stop: &CancellationToken,
+    sockets: &mut Sockets,
+    ledger: &Ledger,
+    control: &mpsc::Sender<Asked>,
+) -> Result<AdminPage, StartFault> {
+    let now = Arc::clone(&settings.borrow());
+    let inherited = doing("admin", sockets.take_admin())?;
+    if inherited.is_empty() && now.admin.listen.is_empty() {
+        return Ok(AdminPage::default());
+    }
+    let listeners = doing("admin.listen", admin::bind(&now.admin.listen, inherited))?;
+    let (addresses, paths) = (listeners.addresses(), listeners.paths());
+    let house = House {
+        config: settings.clone(),
+        clock: clock.clone(),
+        ledger: ledger.clone(),
+        control: control.clone(),
+        readers: readers_socket(&now),
+        entrance: Entrance::default(),
+    };
+    let page = operator::Page {
+        entrance: house.entrance.clone(),
+        clock: clock.clone(),
+        addresses: addresses.clone(),
+        sockets: paths,
+    };
+    let serving = admin::serve(house, listeners, stop.clone());
+    Ok(AdminPage { page: Some(page), serving: Some(serving), addresses })
+}
+
+/// The admin page, up or off.
+#[derive(Default)]
+struct AdminPage {
+    page: Option<operator::Page>,
+    serving: Option<JoinHandle<()>>,
+    addresses: Vec<SocketAddr>,
 }
 
 /// Puts on record what the serving half of this process tells.
@@ -199,7 +254,7 @@ impl Core {
         clock: &Clock,
     ) -> Result<(Drop, mpsc::Receiver<Arrival>), StartFault> {
         let (history, ledger) = (self.history.clone(), self.ledger.clone());
-        let settings = settings::drop_room(config, clock);
+        let settings = rooms::drop_room(config, clock);
         let lookers: Lookers = Some(Arc::new(self.rehearsals.clone()));
         let (clock, tree) = (clock.clone(), self.tree.clone());
         doing("var/inbox", Drop::open(&self.var, settings, history, ledger, clock, tree, lookers))
@@ -209,12 +264,17 @@ impl Core {
 impl Running {
     /// Where the doors listen.
     pub(super) fn bound(&self) -> Bound {
-        self.doors.bound()
+        Bound { admin: self.admin.addresses.clone(), ..self.doors.bound() }
     }
 
     /// Waits until the doors are closed and everything that was received has its verdict.
     pub(super) async fn stopped(self) {
         self.doors.stopped().await;
+        if let Some(serving) = self.admin.serving
+            && let Err(error) = serving.await
+        {
+            tracing::error!(%error, "the admin page ended in disorder");
+        }
         self.control.abort();
         self.drained.cancel();
         if self.publisher.await.is_err() {

@@ -1,19 +1,21 @@
 //! Listening sockets that systemd holds for us (`sd_listen_fds(3)`): while we restart, connections
 //! wait in them instead of being refused.
 //!
-//! Each is told by the name of its unit's `FileDescriptorName=`: `https`, `http`, `ssh`. Where a name has
-//! sockets, the addresses of the configuration are not bound.
+//! Each is told by the name of its unit's `FileDescriptorName=`: `https`, `http`, `ssh`, `rsync`, `rsync-alt`,
+//! `admin`. Where a name has sockets, the addresses of the configuration are not bound.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::TcpListener;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 
-use socket2::Socket;
+use socket2::{Domain, Socket};
+
+use crate::admin::Inherited;
 
 /// What was inherited and nobody has taken yet.
 #[derive(Debug, Default)]
-pub(super) struct Sockets(HashMap<String, Vec<TcpListener>>);
+pub(super) struct Sockets(HashMap<String, Vec<Socket>>);
 
 impl Sockets {
     /// Takes over what systemd passed to this process, once.
@@ -27,17 +29,28 @@ impl Sockets {
 
     fn add(&mut self, fd: OwnedFd, name: String) -> io::Result<()> {
         let socket = Socket::from(fd);
-        if !NAMES.contains(&name.as_str()) || !socket.is_listener()? {
-            let text = format!("«{name}»: FileDescriptorName=https | http | ssh, ListenStream=");
+        let known = NAMES.contains(&name.as_str()) && socket.is_listener()?;
+        if !known || name != ADMIN && socket.domain()? == Domain::UNIX {
+            let names = NAMES.join(" | ");
+            let text = format!("«{name}»: FileDescriptorName={names}, ListenStream=");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
-        self.0.entry(name).or_default().push(socket.into());
+        self.0.entry(name).or_default().push(socket);
         Ok(())
     }
 
     /// The sockets of a name; there are none the second time.
     pub(super) fn take(&mut self, name: &str) -> Vec<TcpListener> {
-        self.0.remove(name).unwrap_or_default()
+        self.0.remove(name).unwrap_or_default().into_iter().map(TcpListener::from).collect()
+    }
+
+    /// Those of the admin page, on TCP or not.
+    pub(super) fn take_admin(&mut self) -> io::Result<Vec<Inherited>> {
+        let kind = |socket: Socket| match socket.domain()? {
+            Domain::UNIX => Ok(Inherited::Unix(OwnedFd::from(socket).into())),
+            _ => Ok(Inherited::Tcp(socket.into())),
+        };
+        self.0.remove(ADMIN).unwrap_or_default().into_iter().map(kind).collect()
     }
 }
 
@@ -49,7 +62,9 @@ fn own(fd: RawFd) -> OwnedFd {
 }
 
 /// The doors that can be opened for us.
-const NAMES: &[&str] = &["https", "http", "ssh"];
+const NAMES: &[&str] = &["https", "http", "ssh", "rsync", "rsync-alt", ADMIN];
+/// The one that may be a unix socket.
+const ADMIN: &str = "admin";
 
 #[cfg(test)]
 mod tests {

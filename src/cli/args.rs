@@ -113,6 +113,14 @@ pub(super) enum Verb {
     /// Prueba que paquete original = manifiesto = disco = lo que se sirve
     #[command(after_help = "Ejemplos:\n  difusor audit\n  difusor audit --url https://prep.ejemplo.mx")]
     Audit(Audit),
+    /// La página de guardia: cómo entrar
+    #[command(subcommand, after_help = "Ejemplos:\n  difusor admin link\n  difusor admin link --json")]
+    Admin(Admin),
+    /// Si el servicio contesta: salida 0 o 1, para supervisores y contenedores
+    #[command(
+        after_help = "Ejemplos:\n  difusor healthcheck --config /srv/prep/difusor.toml\n  HEALTHCHECK CMD [\"difusor\", \"healthcheck\"]"
+    )]
+    Healthcheck,
     /// Escribe las páginas de manual en una carpeta
     #[command(
         after_help = "Ejemplos:\n  difusor man /usr/local/share/man/es/man8\n  difusor man --lang en /usr/local/share/man/man8"
@@ -350,6 +358,13 @@ pub(super) struct Audit {
     /// Dirección pública que se comprueba también, archivo por archivo
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Admin {
+    /// Un enlace que abre la página una sola vez, en los próximos 10 minutos
+    #[command(after_help = "Ejemplos:\n  difusor admin link\n  difusor admin link --json")]
+    Link,
 }
 
 #[derive(Debug, Args)]

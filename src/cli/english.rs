@@ -78,6 +78,15 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 const TEXTS: &[(&str, &str)] = &[
+    ("La página de guardia: cómo entrar", "The page of the person on duty: how to come in"),
+    (
+        "Si el servicio contesta: salida 0 o 1, para supervisores y contenedores",
+        "Whether the service answers: exit 0 or 1, for supervisors and containers",
+    ),
+    (
+        "Un enlace que abre la página una sola vez, en los próximos 10 minutos",
+        "A link that opens the page once, within the next 10 minutes",
+    ),
     (
         "Recibe el sitio de resultados que envía el instituto, lo comprueba, lo publica de una sola vez y lo sirve por HTTPS",
         "Receives the results site that the institute pushes, verifies it, publishes it atomically and serves it over HTTPS",

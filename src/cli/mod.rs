@@ -4,12 +4,14 @@
 //! 1 the answer is no, 2 wrong usage, 4 no service, 8 a file or disk failed, 78 the
 //! configuration is at fault.
 
+mod admin;
 mod args;
 mod audit;
 mod check;
 mod demo;
 mod english;
 mod explain;
+mod healthcheck;
 mod init;
 mod keys;
 mod ledger;
@@ -103,6 +105,8 @@ fn run(cli: Cli, lang: Lang) -> Done {
         Verb::Simulate(verb) => simulate::run(verb, out),
         Verb::Ledger(verb) => ledger::run(verb, &common, out),
         Verb::Audit(audit) => audit::run(&audit, &common, out),
+        Verb::Admin(args::Admin::Link) => admin::link(&common, out),
+        Verb::Healthcheck => healthcheck::run(&common, out),
         Verb::Man(man) => paper::man(&man.dir, lang),
         Verb::Completions(completions) => paper::completions(completions.shell, lang),
     }

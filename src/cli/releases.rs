@@ -55,7 +55,9 @@ fn ask(config: &Config, request: Request, out: Out) -> Done {
             out.answer("operation", true, json!({"message": message}), || message.clone());
             Ok(ExitCode::SUCCESS)
         }
-        Answer::Status(_) | Answer::Readers(_) | Answer::Traffic(_) => Ok(ExitCode::SUCCESS),
+        Answer::Status(_) | Answer::Readers(_) | Answer::Traffic(_) | Answer::AdminLink { .. } => {
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -156,7 +158,7 @@ fn parse(id: &str, out: Out) -> Result<ReleaseId, Failure> {
 }
 
 /// The name of the person at the keyboard, for the ledger.
-fn operator() -> String {
+pub(super) fn operator() -> String {
     let name = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|v| std::env::var(v).ok());
     name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

@@ -169,6 +169,15 @@ keys! {
     "format" = "\"auto\"": "auto, text, json o journald" | "auto, text, json or journald";
     "level" = "\"info\"": "error, warn, info, debug" | "error, warn, info, debug";
 }
+"admin" {
+    "listen" = "[\"unix:admin.sock\"]": "Dónde escucha la página de guardia: unix:RUTA (relativa a var/run) o dirección, por ejemplo 127.0.0.1:9080; vacío la apaga" | "Where the page of the person on duty listens: unix:PATH (relative to var/run) or an address, for example 127.0.0.1:9080; empty turns it off";
+    "allow" = "[\"127.0.0.0/8\", \"::1/128\"]": "Redes desde las que se llega a ella" | "Networks it may be reached from";
+    "hosts" = "[]": "Nombres con los que se llega a ella, además de localhost y las direcciones" | "Names it is reached by, besides localhost and addresses";
+    "actions" = "false": "Permitir que la página actúe (volver atrás, retener, anotar); sin esto solo muestra" | "Let the page act (roll back, hold, annotate); without this it only shows";
+    "metrics" = "[\"127.0.0.0/8\", \"::1/128\"]": "Redes que leen /metrics sin enlace; vacío: solo quien entró" | "Networks that read /metrics without a link; empty: only who came in";
+    "session" = "\"12h\"": "Cuánto dura la sesión que abre un enlace" | "How long the session that a link opens lasts";
+    "connections" = "64": "Conexiones a la página a la vez" | "Connections to the page at once";
+}
 }
 
 /// The sections that are arrays of tables (`[[event]]`).
@@ -212,4 +221,9 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "Publication windows (may repeat); without any, everything is published on arrival",
     ),
     ("log", "Registro de operación", "Operation log"),
+    (
+        "admin",
+        "La página de guardia; se entra con: difusor admin link",
+        "The page of the person on duty; come in with: difusor admin link",
+    ),
 ];

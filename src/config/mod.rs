@@ -5,6 +5,7 @@
 //! `sample` writes the commented file. What comes out is plain values; the rooms'
 //! own settings are composed from it in `app`.
 
+mod admin;
 mod keys;
 mod profile;
 mod read;
@@ -22,6 +23,7 @@ use jiff::tz::TimeZone;
 use toml::de::{DeTable, DeValue};
 
 use crate::model::{Event, EventKind, Lang};
+pub use admin::{Admin, AdminPlace};
 pub use keys::{ARRAYS, KEYS, Key, SECTIONS};
 pub use profile::Profile;
 pub use read::Fault;
@@ -59,6 +61,7 @@ pub struct Config {
     pub release: Release,
     pub events: Vec<Event>,
     pub log: Log,
+    pub admin: Admin,
 }
 
 /// Section `[paths]`, made absolute.
@@ -281,12 +284,12 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
     let zone = r.get(top, "timezone", |v| value::zone(text(v)?))?;
     let base =
         std::path::absolute(file).ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
+    let paths = paths(r, root, &base)?;
     Some(Config {
         file: file.to_owned(),
         profile: r.profile,
         domain: r.get(top, "domain", domain)?,
         lang: r.get(top, "lang", |v| one_of(v, &[("es", Lang::Es), ("en", Lang::En)]))?,
-        paths: paths(r, root, &base)?,
         ssh: ssh(r, root)?,
         rsync: rsync::section(r, root, &base)?,
         https: https(r, root, &base)?,
@@ -302,6 +305,8 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         release: release(r, root)?,
         events: events(r, root, &zone),
         log: log(r, root)?,
+        admin: admin::section(r, root, &paths.var)?,
+        paths,
         zone,
     })
 }
@@ -613,9 +618,13 @@ fn aliases(v: &DeValue<'_>) -> Result<Vec<(PathBuf, String)>, Bad> {
 }
 
 fn domain(v: &DeValue<'_>) -> Result<String, Bad> {
-    let name = filled(v)?.trim_end_matches('.').to_ascii_lowercase();
+    domain_name(filled(v)?)
+}
+
+fn domain_name(text: &str) -> Result<String, Bad> {
+    let name = text.trim_end_matches('.').to_ascii_lowercase();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-.:[]".contains(c);
-    let good = name.len() <= 253 && name.chars().all(plain);
+    let good = !name.is_empty() && name.len() <= 253 && name.chars().all(plain);
     if good {
         Ok(name)
     } else {

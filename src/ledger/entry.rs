@@ -56,6 +56,7 @@ kinds! {
     Pruned "pruned" "Extracted trees, or originals past their retention, were removed";
     Audited "audited" "Original, manifest, disk and site were compared";
     Recovery "recovery" "Something was found amiss, and what was done about it";
+    Admin "admin" "Somebody asked for a link to the admin page, or came in by one";
     Warning "warning" "Something an operator should know that changes nothing by itself";
 }
 

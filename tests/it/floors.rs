@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["site", "audit", "rehearsal"],
     &["ssh", "rsyncd", "web", "publisher"],
     &["config"],
+    &["admin"],
     &["preflight", "app"],
     &["cli"],
 ];

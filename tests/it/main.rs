@@ -11,6 +11,7 @@
 )]
 
 mod acme;
+mod admin;
 mod ahead;
 mod caching_proxy;
 mod crashes;

@@ -41,6 +41,9 @@ const VERBS: &[&str] = &[
     "ledger verify",
     "ledger export",
     "audit",
+    "admin",
+    "admin link",
+    "healthcheck",
     "man",
     "completions",
 ];
