@@ -55,6 +55,16 @@ kinds! {
     Closed "closed" "A publication window closed: readers see the waiting page";
     Pruned "pruned" "Extracted trees, or originals past their retention, were removed";
     Audited "audited" "Original, manifest, disk and site were compared";
+    IncidentOpened "incident_opened" "An incident began, noticed by a rule or a person";
+    IncidentNoted "incident_noted" "A person or a rule added something to an incident";
+    IncidentClosed "incident_closed" "An incident ended";
+    Cadence "cadence" "The rhythm of the cuts changed: late, missed, interrupted, on time again, ended";
+    HoldBegan "hold_began" "An operator keeps what arrives from being published, until an hour";
+    HoldEnded "hold_ended" "What was held is published again";
+    NoticeOn "notice_on" "The notice of the institute took the place of the results";
+    NoticeOff "notice_off" "The notice was removed and the results are back";
+    NightClosed "night_closed" "The last cut is in: what comes later waits for an operator";
+    NightReopened "night_reopened" "An operator lets cuts be published again";
     Recovery "recovery" "Something was found amiss, and what was done about it";
     Admin "admin" "Somebody asked for a link to the admin page, or came in by one";
     Warning "warning" "Something an operator should know that changes nothing by itself";

@@ -8,8 +8,9 @@ use std::path::Path;
 const FLOORS: &[&[&str]] = &[
     &["archive", "durable", "clock", "rsync"],
     &["model"],
-    &["ledger", "access", "simulate", "control", "stats"],
-    &["history"],
+    &["ledger", "access", "simulate", "stats"],
+    &["history", "incident", "cadence", "monitor"],
+    &["control"],
     &["drop"],
     &["package"],
     &["release"],
