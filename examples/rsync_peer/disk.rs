@@ -12,7 +12,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use difusor::rsync::{Basis, Exit, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree};
+use difusor::rsync::{
+    Basis, Committed, Exit, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree,
+};
 use rustix::fs::{self as sys, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
@@ -280,8 +282,8 @@ impl Tree for Disk {
         }
     }
 
-    fn commit(&self, _: &Summary) -> Result<Option<String>, Refused> {
-        Ok(None)
+    fn commit(&self, _: &Summary) -> Result<Committed, Refused> {
+        Ok(Committed::Done(None))
     }
 }
 

@@ -88,6 +88,7 @@ fn settings() -> Settings {
         keepalive: Duration::from_secs(30),
         io_timeout: 0,
         whole_only: false,
+        list_within: Duration::from_secs(600),
     }
 }
 

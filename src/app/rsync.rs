@@ -80,6 +80,7 @@ fn pushes(config: &Config) -> Pushes {
         verdict_wait: config.ssh.verdict_wait,
         similar: own.similar,
         vanished: if own.vanished { Vanished::Publish } else { Vanished::Refuse },
+        list_within: own.list_within,
     }
 }
 

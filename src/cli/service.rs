@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -21,26 +21,36 @@ pub(super) fn run(common: &Common, half: Half) -> Done {
     log_to(&config.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        // Before anybody can know that we are there: who is told to stop stops in order.
+        let ended = Ended::new()?;
         let running = app::start(config, half, Clock::system()).await;
         let running = running.map_err(|fault| match fault {
             app::StartFault::Config(faults) => Failure::Config(faults),
             other => Failure::Sentence(IO_FAILED, other.line(lang)),
         })?;
-        ended().await?;
+        ended.wait().await;
         running.stop().await;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn ended() -> std::io::Result<()> {
-    let mut term = signal(SignalKind::terminate())?;
-    let mut int = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// SIGTERM and SIGINT, caught from its making on.
+struct Ended {
+    term: Signal,
+    int: Signal,
+}
+
+impl Ended {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    async fn wait(mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }
 
 /// Where the log goes: the journal when it listens, lines for a person on a terminal,

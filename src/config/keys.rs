@@ -64,6 +64,7 @@ keys! {
     "connections-per-address" = "8": "Conexiones al demonio por dirección (IPv6: por /64)" | "Connections to the daemon per address (IPv6: per /64)";
     "handshake" = "\"30s\"": "Plazo desde la conexión hasta el final de los argumentos" | "Time from the connection to the end of the arguments";
     "idle" = "\"2m\"": "Se corta una sesión del demonio que no envía nada en este plazo" | "A daemon session that sends nothing for this long is cut";
+    "list-within" = "\"10m\"": "Plazo para que llegue entera la lista de archivos de un envío por rsync" | "Time for the whole file list of a push by rsync to come";
     "similar" = "true": "Reconstruir un paquete de nombre nuevo a partir del más reciente (con gzip --rsyncable viaja la sexta parte)" | "Rebuild a package of a new name from the newest one (with gzip --rsyncable a sixth travels)";
     "vanished" = "\"refuse\"": "Archivos que desaparecieron del origen durante el envío: refuse (no publicar) o publish" | "Files that vanished from the source during the push: refuse (publish nothing) or publish";
     "partial" = "\"2GiB\"": "Bytes que se guardan de envíos cortados, para reanudarlos (un día)" | "Bytes kept of pushes that broke off, to go on with (one day)";

@@ -24,6 +24,7 @@ pub struct Rsync {
     pub connections_per_address: usize,
     pub handshake: Duration,
     pub idle: Duration,
+    pub list_within: Duration,
     pub similar: bool,
     /// Whether a push whose source lost files is published.
     pub vanished: bool,
@@ -109,6 +110,7 @@ pub(super) fn section<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, base: &Path) -
         connections_per_address: r.get(s, "connections-per-address", |v| count(v, 1, 65_536))?,
         handshake: r.get(s, "handshake", positive)?,
         idle: r.get(s, "idle", positive)?,
+        list_within: r.get(s, "list-within", positive)?,
         similar: r.get(s, "similar", flag)?,
         vanished: r.get(s, "vanished", |v| one_of(v, &[("refuse", false), ("publish", true)]))?,
         partial: r.get(s, "partial", size)?,

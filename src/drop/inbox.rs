@@ -252,7 +252,7 @@ impl Inbox {
                 sender: sender(),
                 first_byte: arrived,
                 // The rename is what makes it whole.
-                last_byte: self.room.clock.now(),
+                last_byte: self.room.shared.clock.now(),
                 look: self.room.called_back(&raw),
             })?;
             Some(done)
@@ -325,7 +325,7 @@ impl Inbox {
     ) -> Result<Option<Submission>, DropError> {
         match name.to_str().filter(|name| names::is_sidecar(name)) {
             Some(side) => {
-                let sums = Sums { name: side, written: self.room.clock.now(), sender: &sender() };
+                let sums = Sums { name: side, written: self.room.shared.clock.now(), sender: &sender() };
                 let late = self.room.late_sum(&sums, || dir.read(name, names::SIDECAR_BYTES))?;
                 Ok(late.map(|late| late.submission))
             }
@@ -339,7 +339,7 @@ impl Inbox {
         let _showing = lock(&self.room.showing);
         let original = kept.path.file_name().unwrap_or_default();
         let (incoming, scratch) = (&self.room.incoming, self.room.fresh("show-"));
-        self.room.history.dir().link_to(original, incoming, &scratch)?;
+        self.room.shared.history.dir().link_to(original, incoming, &scratch)?;
         let shown_now = incoming.rename_to(&scratch, dir, name);
         // Gone already, unless both were names of one inode: rename leaves those.
         let _ = incoming.remove_file(&scratch);

@@ -289,7 +289,7 @@ impl Drop {
     /// timer: once a minute is often enough.
     pub fn sweep(&self) -> io::Result<usize> {
         let age = i64::try_from(self.room.config.partial_age.as_secs()).unwrap_or(i64::MAX);
-        let oldest = self.room.clock.now().as_second().saturating_sub(age);
+        let oldest = self.room.shared.clock.now().as_second().saturating_sub(age);
         Ok(inbox::sweep(&self.room, oldest)? + shelf::sweep(&self.room, oldest)?)
     }
 }

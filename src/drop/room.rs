@@ -32,12 +32,8 @@ pub(super) struct Room {
     pub(super) watched: Dir,
     /// What arrived of pushes that broke off: see [`super::shelf`].
     pub(super) partial: Dir,
-    pub(super) history: History,
-    pub(super) ledger: Ledger,
-    pub(super) clock: Clock,
-    pub(super) live: Live,
-    pub(super) lookers: Lookers,
-    pub(super) arrivals: mpsc::Sender<Arrival>,
+    /// What the drop shares with its neighbours.
+    pub(super) shared: Shared,
     /// Directories of the site that hold nothing yet, made by sessions that ended.
     pub(super) promised: Mutex<BTreeSet<String>>,
     /// Packages that no sum has spoken of yet, oldest first.
@@ -133,7 +129,6 @@ pub(super) struct Shared {
 
 impl Room {
     pub(super) fn open(var: &Dir, config: DropConfig, shared: Shared) -> io::Result<Self> {
-        let Shared { history, ledger, clock, live, lookers, arrivals } = shared;
         Ok(Self {
             names: Names::new(&config.package_names),
             aliases: Aliases::new(&config.aliases),
@@ -153,12 +148,7 @@ impl Room {
             turn: Arc::default(),
             next: AtomicU64::new(0),
             config,
-            history,
-            ledger,
-            clock,
-            live,
-            lookers,
-            arrivals,
+            shared,
         })
     }
 
@@ -234,7 +224,7 @@ impl Room {
     /// unpacked ahead of its time goes first.
     pub(super) fn admit_bytes(&self, more: u64) -> Result<(), Rejection> {
         let admitted = self.fits(more);
-        if admitted.is_err() && self.lookers.as_ref().is_some_and(|ahead| ahead.give_way(GIVE_WAY)) {
+        if admitted.is_err() && self.shared.lookers.as_ref().is_some_and(|ahead| ahead.give_way(GIVE_WAY)) {
             return self.fits(more);
         }
         admitted
@@ -293,7 +283,7 @@ impl Room {
             if looks.len() >= LOOKS_MAX {
                 looks.remove(0);
             }
-            looks.push(Patient { file: file_id(stat), since: self.clock.now(), look });
+            looks.push(Patient { file: file_id(stat), since: self.shared.clock.now(), look });
         }
         let mut hashes = lock(&self.hashes);
         while hashes.len() >= HASHES_MAX {
@@ -316,7 +306,7 @@ impl Room {
 
     /// Ends the looks at files that were not renamed: what they hold is worth more elsewhere.
     pub(super) fn forget_looks(&self) {
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         lock(&self.looks).retain(|patient| now.duration_since(patient.since).unsigned_abs() < RENAMED_WITHIN);
     }
 
@@ -336,7 +326,7 @@ impl Room {
 
     /// A ledger line that may be lost; its failure is only logged.
     pub(super) fn note(&self, entry: Entry) {
-        if let Err(error) = self.ledger.note(entry) {
+        if let Err(error) = self.shared.ledger.note(entry) {
             tracing::error!(%error, "ledger could not be written");
         }
     }
@@ -347,7 +337,7 @@ impl Room {
         let mut arrival = arrival;
         let mut waited = Duration::ZERO;
         loop {
-            match self.arrivals.try_send(arrival) {
+            match self.shared.arrivals.try_send(arrival) {
                 Ok(()) => return,
                 Err(mpsc::error::TrySendError::Full(back)) if waited < self.config.queue_wait => {
                     arrival = back

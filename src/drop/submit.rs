@@ -52,10 +52,11 @@ pub(super) fn submit(room: &Room, whole: Whole<'_>) -> Result<(Submission, Kept)
     // Told before the disk is waited for: the last step of the one goes beside the other.
     let early = whole.look.zip(whole.digest).map(|(look, digest)| look.whole(digest, &receipt));
     let kept = room
+        .shared
         .history
         .keep(whole.file, whole.dir, whole.scratch, digest, &receipt)
         .map_err(|error| stored_badly(&error))?;
-    room.ledger.append(line(&receipt).with("package", kept.id).with("new", kept.is_new)).map_err(
+    room.shared.ledger.append(line(&receipt).with("package", kept.id).with("new", kept.is_new)).map_err(
         |error| {
             tracing::error!(%error, "ledger could not be written");
             Rejection::new(Code::LedgerFailed)
@@ -96,11 +97,11 @@ pub(super) fn deposit(
     sender: Sender,
     sidecars: Vec<(String, Vec<u8>)>,
 ) -> Result<Submission, DropError> {
-    let first_byte = room.clock.now();
+    let first_byte = room.shared.clock.now();
     let scratch = room.fresh(COPY);
     let file = room.incoming.create_file(&scratch)?;
     let done = copy(room, source, &file).and_then(|digest| {
-        let (dir, last_byte) = (&room.incoming, room.clock.now());
+        let (dir, last_byte) = (&room.incoming, room.shared.clock.now());
         let whole = Whole {
             file: &file,
             dir,

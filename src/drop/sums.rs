@@ -84,7 +84,7 @@ impl Room {
         if !is_sidecar(sums.name) || lock(&self.awaiting).is_empty() {
             return Ok(None);
         }
-        let (content, now) = (content()?, self.clock.now());
+        let (content, now) = (content()?, self.shared.clock.now());
         let (mut packages, mut agrees) = (Vec::new(), true);
         lock(&self.awaiting).retain(|one| {
             if now.duration_since(one.came) > self.patience() {
@@ -125,7 +125,7 @@ impl Room {
         if spent.len() >= AWAITING_MAX {
             spent.clear();
         }
-        spent.insert(Digest::of(content), self.clock.now());
+        spent.insert(Digest::of(content), self.shared.clock.now());
     }
 
     fn spent_at(&self, content: &[u8]) -> Option<Timestamp> {
@@ -136,7 +136,7 @@ impl Room {
     /// Whether sums that lie beside a package have nothing more to say.
     pub(super) fn is_spent(&self, content: &[u8]) -> bool {
         let found = self.spent_at(content);
-        found.is_some_and(|when| self.clock.now().duration_since(when) > self.patience())
+        found.is_some_and(|when| self.shared.clock.now().duration_since(when) > self.patience())
     }
 
     fn patience(&self) -> SignedDuration {
@@ -144,7 +144,7 @@ impl Room {
     }
 
     fn agrees(&self, package: Digest, content: &[u8]) -> bool {
-        let sums = self.history.open_original(package).and_then(|file| sums_of(&file));
+        let sums = self.shared.history.open_original(package).and_then(|file| sums_of(&file));
         sums.is_ok_and(|sums| speaks_of(content, &sums))
     }
 }

@@ -153,7 +153,7 @@ impl Upload {
             mtime: None,
             first_byte: None,
             last_byte: None,
-            opened: room.clock.now(),
+            opened: room.shared.clock.now(),
             changed: false,
             settled: false,
             failed: None,
@@ -172,7 +172,7 @@ impl Upload {
 
     /// Lets a package be looked at while it comes. That nobody can costs time, nothing else.
     fn be_seen(&mut self) {
-        let (Some(order), Some(ahead)) = (&self.order, &self.room.lookers) else { return };
+        let (Some(order), Some(ahead)) = (&self.order, &self.room.shared.lookers) else { return };
         self.look = self.file.try_clone().ok().and_then(|file| ahead.begin(file));
         if let Some(look) = &mut self.look {
             look.grown(order.reached());
@@ -204,7 +204,7 @@ impl Upload {
             self.order = order.after(&self.file, offset, bytes)?;
             self.tell();
         }
-        let now = self.room.clock.now();
+        let now = self.room.shared.clock.now();
         self.first_byte.get_or_insert(now);
         self.last_byte = Some(now);
         self.changed = true;

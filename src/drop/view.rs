@@ -68,7 +68,7 @@ impl View {
         match stat {
             // A script that walks to `/var/www/html/prep` passes `/var/www`.
             Err(DropError::NotFound) if self.room.aliases.leads_on(path) => {
-                Ok(Stat { is_dir: true, size: 0, mtime: self.room.clock.now().as_second() })
+                Ok(Stat { is_dir: true, size: 0, mtime: self.room.shared.clock.now().as_second() })
             }
             stat => stat,
         }

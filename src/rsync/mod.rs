@@ -28,7 +28,7 @@ pub mod wire;
 pub use error::{Error, Exit, Lang};
 pub use options::Options;
 pub use session::{ForeignLinks, Settings, refuse, serve};
-pub use tree::{Basis, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree};
+pub use tree::{Basis, Committed, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree};
 
 /// Absolute bounds of one session; a peer that passes one breaks the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

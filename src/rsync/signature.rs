@@ -1,11 +1,12 @@
 //! Block sums of a basis, and the head that announces them.
 //!
-//! Imports [`super::checksum`], the wire and the [`Basis`] it reads. One flow: the generator asks
+//! Imports [`super::checksum`], the wire, the names of [`Compression`] and the [`Basis`] it reads. One flow: the generator asks
 //! [`SumHead::for_size`], sends the head and what [`sign`] hands on; the client echoes the head
 //! before the tokens, and [`SumHead::block`] says where a block number lies.
 
 use super::checksum::{BlockSum, rolling};
 use super::error::Error;
+use super::token::Compression;
 use super::tree::Basis;
 use super::wire::{Take, put_int};
 
@@ -27,6 +28,9 @@ const SMALLEST_BLOCK: u32 = 700;
 /// A longer block would meet the bug of zlib's old framing below protocol 31, where pieces after
 /// the first repeat the block's start. The reference passes it for bases above 4 GiB only.
 const LONGEST_BLOCK: u32 = 65_535;
+/// Old `-z` has the sender deflate each matched block into a buffer of 32,816 bytes: a longer one that
+/// does not compress ends the client ("deflate on token returned 0"), with stock's server too.
+const LONGEST_ZLIB_BLOCK: u32 = 32 << 10;
 /// What an echo may say: the reference's bound before protocol 30.
 const ECHOED_BLOCK: u32 = 1 << 29;
 /// The reference's bias of the strong sum's length, bits.
@@ -40,10 +44,16 @@ impl SumHead {
     /// Sizes by the reference's rules for a basis of `size` bytes (block <= 65535), so that a
     /// signature takes as many bytes as stock's. `block_size` is `-B`; `digest` the length of the
     /// whole sum; `redo` asks for all of it.
-    pub fn for_size(size: u64, block_size: Option<u32>, digest: usize, redo: bool) -> Self {
-        let block = block_size
-            .filter(|block| *block > 0)
-            .map_or_else(|| block_for(size), |block| block.min(LONGEST_BLOCK));
+    pub fn for_size(
+        size: u64,
+        block_size: Option<u32>,
+        digest: usize,
+        compression: Compression,
+        redo: bool,
+    ) -> Self {
+        let longest = if compression == Compression::Zlib { LONGEST_ZLIB_BLOCK } else { LONGEST_BLOCK };
+        let asked = block_size.filter(|block| *block > 0);
+        let block = asked.unwrap_or_else(|| block_for(size)).min(longest);
         let Ok(count) = i32::try_from(size.div_ceil(u64::from(block))) else {
             return Self::default();
         };
@@ -204,18 +214,21 @@ mod tests {
     fn sizes_are_those_of_stock_rsync() {
         for (size, [count, block, strong, remainder]) in STOCK {
             let head = SumHead { count, block, strong, remainder };
-            assert_eq!(SumHead::for_size(size, None, 16, false), head, "{size} bytes");
-            assert_eq!(SumHead::for_size(size, None, 8, true).strong, 8);
-            assert_eq!(SumHead::for_size(size, None, 20, true).strong, 16);
+            assert_eq!(SumHead::for_size(size, None, 16, Compression::None, false), head, "{size} bytes");
+            assert_eq!(SumHead::for_size(size, None, 8, Compression::None, true).strong, 8);
+            assert_eq!(SumHead::for_size(size, None, 20, Compression::None, true).strong, 16);
         }
-        assert_eq!(SumHead::for_size(0, None, 16, false), SumHead::default());
-        assert_eq!(SumHead::for_size(10_000, None, Algorithm::None.len(), false), SumHead::default());
+        assert_eq!(SumHead::for_size(0, None, 16, Compression::None, false), SumHead::default());
+        assert_eq!(
+            SumHead::for_size(10_000, None, Algorithm::None.len(), Compression::None, false),
+            SumHead::default()
+        );
     }
 
     proptest! {
         #[test]
         fn blocks_tile_the_basis(size in 0_u64..5_000_000_000, asked in proptest::option::of(1_u32..200_000)) {
-            let head = SumHead::for_size(size, asked, 16, false);
+            let head = SumHead::for_size(size, asked, 16, Compression::None, false);
             prop_assert_eq!(head.bytes(), size);
             prop_assert!(head.block <= 65_535);
             if let Some(last) = head.count.checked_sub(1) {
@@ -237,6 +250,17 @@ mod tests {
             if let Ok(head) = SumHead::read(&mut &wire[..], 16) {
                 head.run(first, count);
             }
+        }
+    }
+
+    /// What -B asks for too, and bases above 1 GiB.
+    #[test]
+    fn blocks_for_old_zlib_fit_the_senders_buffer() {
+        for (size, asked) in [(10 << 20, Some(131_072)), (10 << 20, Some(32_769)), (6 << 30, None)] {
+            let head = SumHead::for_size(size, asked, 16, Compression::Zlib, false);
+            assert_eq!((head.block, head.bytes()), (32_768, size), "{size} {asked:?}");
+            let head = SumHead::for_size(size, asked, 16, Compression::Zlibx, false);
+            assert!(head.block > 32_768, "only where matched blocks are deflated");
         }
     }
 
@@ -281,7 +305,7 @@ mod tests {
     fn a_signature_is_a_sum_per_block_in_small_pieces() {
         for size in [0, 1, 700, 701, READ_BYTES - 1, READ_BYTES, READ_BYTES + 1, 1_000_000] {
             let held = Held((0..size).map(|n| (n * n / 7) as u8).collect());
-            let head = SumHead::for_size(held.size(), None, 16, true);
+            let head = SumHead::for_size(held.size(), None, 16, Compression::None, true);
             let sum = BlockSum::new(Algorithm::Xxh128, 5, true);
             let mut whole = Vec::new();
             sign(&held, &head, &sum, &mut |piece| {
@@ -301,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_basis_that_shrank_is_an_error() {
-        let head = SumHead::for_size(1000, None, 16, false);
+        let head = SumHead::for_size(1000, None, 16, Compression::None, false);
         let sum = BlockSum::new(Algorithm::Xxh3, 5, true);
         let error = sign(&Held(vec![0; 999]), &head, &sum, &mut |_| Ok(())).unwrap_err();
         assert_eq!(error.exit, super::super::error::Exit::FileIo);

@@ -118,6 +118,16 @@ pub struct Summary {
     pub vanished: bool,
 }
 
+/// How a push was taken; the line is told to the peer as information.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Its changes are real.
+    Done(Option<String>),
+    /// It is safe with the host, which has yet to decide: sources are not removed
+    /// (`--remove-source-files`).
+    Pending(Option<String>),
+}
+
 /// The bytes that block sums are made of. The peer never sees which they were.
 pub trait Basis: Send + Sync {
     /// Length in bytes; does not change.
@@ -168,7 +178,6 @@ pub trait Tree: Send + Sync {
     fn set(&self, path: &[u8], meta: &Meta) -> Result<(), Refused>;
     /// Removes a file, a link or an empty directory.
     fn remove(&self, path: &[u8]) -> Result<(), Refused>;
-    /// The session ended cleanly: makes its changes real, all or none. An `Ok` line is told to
-    /// the peer as information. Never called for a dry run.
-    fn commit(&self, summary: &Summary) -> Result<Option<String>, Refused>;
+    /// The session ended cleanly: makes its changes real, all or none. Never called for a dry run.
+    fn commit(&self, summary: &Summary) -> Result<Committed, Refused>;
 }

@@ -70,6 +70,8 @@ pub struct Pushes {
     pub similar: bool,
     /// What becomes of a source that lost files.
     pub vanished: Vanished,
+    /// How long a file list may take to come.
+    pub list_within: Duration,
 }
 
 /// Bounds of the door.

@@ -142,6 +142,7 @@ impl Pushes {
             keepalive: KEEPALIVE,
             // The tree decides: what lies beside the site is no tree that must be whole.
             whole_only: false,
+            list_within: self.list_within,
         }
     }
 }

@@ -13,21 +13,21 @@ use crate::rsync_ssh::inside;
 const LISTEN: &str = "[rsync]\nlisten = [\"127.0.0.1:0\"]\n";
 
 /// A node with a daemon; `more` are keys of `[rsync]`, then modules.
-fn start(more: &str) -> Node {
+pub fn start(more: &str) -> Node {
     Node::start_with(&format!("{LISTEN}{more}"))
 }
 
-fn module(name: &str, path: &str, more: &str) -> String {
+pub fn module(name: &str, path: &str, more: &str) -> String {
     format!("[[rsync.module]]\nname = \"{name}\"\npath = \"{path}\"\nnetworks = [\"127.0.0.0/8\"]\n{more}")
 }
 
-fn address(node: &Node, key: &str) -> SocketAddr {
+pub fn address(node: &Node, key: &str) -> SocketAddr {
     let text = std::fs::read(node.path("var/run/receive.json")).unwrap();
     let bound: serde_json::Value = serde_json::from_slice(&text).unwrap();
     bound[key][0].as_str().unwrap().parse().unwrap()
 }
 
-fn rsync(node: &Node, password: Option<&str>, options: &[&str], source: &str, module: &str) -> Output {
+pub fn rsync(node: &Node, password: Option<&str>, options: &[&str], source: &str, module: &str) -> Output {
     let mut rsync = Command::new("rsync");
     let user = if password.is_some() { "iepc@" } else { "" };
     rsync.args(options).args((!source.is_empty()).then_some(source));
@@ -35,14 +35,14 @@ fn rsync(node: &Node, password: Option<&str>, options: &[&str], source: &str, mo
     rsync.env("RSYNC_PASSWORD", password.unwrap_or_default()).output().unwrap()
 }
 
-fn knock(node: &Node) -> TcpStream {
+pub fn knock(node: &Node) -> TcpStream {
     let socket = TcpStream::connect(address(node, "rsync")).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket
 }
 
 /// What comes until this text has come.
-fn until(socket: &mut TcpStream, text: &str) {
+pub fn until(socket: &mut TcpStream, text: &str) {
     let (mut came, mut byte) = (Vec::new(), [0]);
     while !String::from_utf8_lossy(&came).contains(text) {
         assert_eq!(socket.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&came));
@@ -51,7 +51,7 @@ fn until(socket: &mut TcpStream, text: &str) {
 }
 
 /// What is left until the far side closes.
-fn rest(socket: &mut TcpStream) -> Vec<u8> {
+pub fn rest(socket: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     match socket.read_to_end(&mut rest) {
         Ok(_) => {}
@@ -181,6 +181,44 @@ fn the_daemon_speaks_under_tls() {
     let pushed = rsync.output().unwrap();
     assert!(pushed.status.success(), "{}\n{}", shown(&pushed), node.log());
     assert_eq!(tree(&node.path("www/current")), tree(source.path()));
+}
+
+/// The script of Debian's package, with each library it can use; trust as it has it by default.
+#[test]
+fn rsync_ssl_pushes_and_trusts_no_other_certificate() {
+    let tls = format!("[rsync]\ntls-listen = [\"127.0.0.1:0\"]\n{}", module("prep", "/sitio", ""));
+    let node = Node::prepare("");
+    let pem = |name: &str| node.path(name).display().to_string();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let own = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    std::fs::write(pem("own.pem"), own.pem()).unwrap();
+    std::fs::write(pem("own.key"), key.serialize_pem()).unwrap();
+    std::fs::set_permissions(pem("own.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let files = format!("[https]\ncertificate = \"{}\"\nkey = \"{}\"\n", pem("own.pem"), pem("own.key"));
+    node.configure(&format!("{files}{tls}"));
+    let mut node = node;
+    node.up("run");
+    let cuts = Cuts::good(1);
+    let port = address(&node, "rsync_tls").port().to_string();
+    let push = |kind: &str, trusted: Option<&str>, source: &Path| {
+        let mut rsync = Command::new("rsync-ssl");
+        rsync.arg(format!("--type={kind}")).args(["-a", "--delete", &inside(source)]);
+        rsync.arg("rsync://localhost/prep/").env("RSYNC_SSL_PORT", &port).env_remove("RSYNC_PORT");
+        match trusted {
+            Some(trusted) => rsync.env("RSYNC_SSL_CA_CERT", trusted),
+            None => rsync.env_remove("RSYNC_SSL_CA_CERT"),
+        };
+        rsync.output().unwrap()
+    };
+    for (n, kind) in (0..).zip(["openssl", "stunnel"]) {
+        let source = cuts.unpacked(n);
+        let strange = push(kind, None, source.path());
+        assert!(!strange.status.success(), "{kind}: {}", shown(&strange));
+        let pushed = push(kind, Some(&node.path("own.pem").display().to_string()), source.path());
+        assert!(pushed.status.success(), "{kind}: {}\n{}", shown(&pushed), node.log());
+        assert!(shown(&pushed).contains("publicado"), "{kind}: {}", shown(&pushed));
+        assert_eq!(tree(&node.path("www/current")), tree(source.path()), "{kind}");
+    }
 }
 
 #[test]

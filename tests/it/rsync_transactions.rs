@@ -10,7 +10,7 @@ use crate::night::{Node, PATIENCE, shown};
 use crate::rsync_ssh::{at, cuts_shown, inside, remote_shell, rsync, stat};
 
 /// Bytes that no compression or chance makes shorter.
-fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+pub fn noise(bytes: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -40,7 +40,7 @@ fn slow_push(node: &Node, source: &Path, target: &str) -> Child {
 }
 
 /// Waits until this much lies in files below a folder whose names begin so.
-fn wait_bytes(node: &Node, folder: &str, wanted: u64) {
+pub fn wait_bytes(node: &Node, folder: &str, wanted: u64) {
     fn bytes(path: &Path) -> u64 {
         let Ok(meta) = std::fs::symlink_metadata(path) else { return 0 };
         if !meta.is_dir() {
@@ -57,7 +57,7 @@ fn wait_bytes(node: &Node, folder: &str, wanted: u64) {
 }
 
 /// Waits until nothing is on its way any more.
-fn wait_quiet(node: &Node) {
+pub fn wait_quiet(node: &Node) {
     let begun = Instant::now();
     while std::fs::read_dir(node.path("var/incoming")).unwrap().next().is_some() {
         assert!(begun.elapsed() < PATIENCE, "{}", node.log());

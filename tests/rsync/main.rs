@@ -22,6 +22,7 @@ mod cuts;
 mod daemon;
 mod honest;
 mod matrix;
+mod old_senders;
 mod peer;
 mod run;
 mod tree;

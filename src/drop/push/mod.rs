@@ -22,7 +22,9 @@ use super::shelf::Shelf;
 use super::view::SITE;
 use super::{DropError, Submission, VPath};
 use crate::model::{Lang, Outcome, Sender};
-use crate::rsync::{self, Basis, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree};
+use crate::rsync::{
+    self, Basis, Committed, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree,
+};
 
 pub(super) use site::Shown;
 use site::Site;
@@ -160,9 +162,9 @@ impl Push {
     }
 
     /// Waits for every verdict, all together at most as long as the door allows.
-    fn verdicts(&self, submissions: Vec<Submission>) -> Result<Option<String>, Refused> {
+    fn verdicts(&self, submissions: Vec<Submission>) -> Result<Committed, Refused> {
         let (begun, lang) = (Instant::now(), self.lang());
-        let mut told = None;
+        let (mut told, mut open) = (None, false);
         for submission in submissions {
             let left = self.config.verdict_wait.saturating_sub(begun.elapsed());
             match submission.wait(left) {
@@ -170,10 +172,13 @@ impl Push {
                     return Err(Refused::partial(format!("difusor: {}", rejection.line(lang))));
                 }
                 Some(outcome) => told = Some(format!("difusor: {}", outcome.line(lang))),
-                None => told = Some(format!("difusor: {}", pending(lang))),
+                None => {
+                    told = Some(format!("difusor: {}", pending(lang)));
+                    open = true;
+                }
             }
         }
-        Ok(told)
+        Ok(if open { Committed::Pending(told) } else { Committed::Done(told) })
     }
 }
 
@@ -319,7 +324,7 @@ impl Tree for Push {
         removed.map_err(|e| self.refused(&e))
     }
 
-    fn commit(&self, summary: &Summary) -> Result<Option<String>, Refused> {
+    fn commit(&self, summary: &Summary) -> Result<Committed, Refused> {
         let mut submissions = std::mem::take(&mut *lock(&self.submissions));
         if self.site.is_begun() {
             if let Some(refused) = self.unfit(summary) {

@@ -77,7 +77,7 @@ fn newest(inbox: &Inbox, path: &Path, name: &OsStr) -> Option<File> {
     let newest = beside.max_by_key(|listed| (listed.stat.st_ctime, listed.stat.st_ctime_nsec));
     match newest {
         Some(newest) => whole(inbox, &parent.join(newest.name)).ok(),
-        None => inbox.room.history.newest(&name.to_string_lossy()).ok().flatten(),
+        None => inbox.room.shared.history.newest(&name.to_string_lossy()).ok().flatten(),
     }
 }
 

@@ -4,45 +4,32 @@
 //! They are remembered in memory ([`Shown`]) so that the next push finds what this one
 //! left and has nothing to say; after a restart one push says it again.
 
+mod file;
+mod shown;
+mod work;
+
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::super::room::{Room, lock};
 use super::super::shelf::Shelf;
-use super::super::tree::{Begun, Seen, Still, Transaction};
+use super::super::tree::{Still, Transaction};
 use super::super::{DropError, Submission};
-use super::{FILE_MODE, basis, directory, refused, seconds};
+use super::{basis, refused};
 use crate::archive::Nfd;
-use crate::model::{Code, Digest, Hasher, Rejection, Sender};
+use crate::model::{Code, Hasher, Rejection, Sender};
 use crate::rsync::{Basis, Found, Kind, Meta, NewFile, Refused};
-use jiff::Timestamp;
 
-/// What a push finds of earlier ones that is no part of a cut.
-#[derive(Clone, Debug, Default)]
-pub(in crate::drop) struct Shown {
-    /// Times of directories.
-    dirs: BTreeMap<String, i64>,
-    /// Times of files, as long as they have this content.
-    files: BTreeMap<String, (Digest, i64)>,
-    /// Files that no cut takes in (`.gitkeep`, `Thumbs.db`): bytes and time.
-    left_out: BTreeMap<String, (u64, i64)>,
-    /// Links, as long as what they became has this content.
-    links: BTreeMap<String, (Digest, Link)>,
-}
+use file::SiteFile;
+use shown::Link;
+use work::Work;
 
-/// A link as the sender has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Link {
-    target: String,
-    mtime: i64,
-}
+pub(in crate::drop) use shown::Shown;
 
 /// The site as one push sees and changes it.
 #[derive(Debug)]
@@ -60,16 +47,6 @@ pub(super) struct Site {
     broken: Mutex<Option<Refused>>,
     /// What the session left beside the cut, to be shown once it is published.
     left: Mutex<Option<Shown>>,
-}
-
-#[derive(Debug)]
-struct Work {
-    tree: Transaction,
-    dirs: BTreeMap<String, i64>,
-    files: BTreeMap<String, i64>,
-    links: BTreeMap<String, Link>,
-    /// Names of the left-out files that this session removed.
-    gone: BTreeSet<String>,
 }
 
 impl Site {
@@ -344,247 +321,6 @@ impl Drop for Site {
     }
 }
 
-impl Work {
-    fn look(&self, path: &str, shown: &Shown) -> Option<Found> {
-        if let Some(link) = self.links.get(path) {
-            return Some(link.found());
-        }
-        let Some(seen) = self.tree.see(path) else {
-            return shown.left_out(path).filter(|_| !self.gone.contains(path));
-        };
-        let mtime = if seen.is_dir() { self.dirs.get(path) } else { self.files.get(path) };
-        match mtime {
-            Some(mtime) => Some(Found { mtime: seconds(*mtime), ..seen.found() }),
-            None => Some(shown.found(path, seen)),
-        }
-    }
-
-    /// A new thing comes to stand there: nothing that was remembered holds.
-    fn forget(&mut self, path: &str) {
-        self.links.remove(path);
-        self.files.remove(path);
-        self.dirs.remove(path);
-    }
-
-    /// Makes every link of the session, and every one still shown, the content it leads to.
-    fn follow_links(&mut self, room: &Room, shown: &Shown) -> Result<(), DropError> {
-        // A link of an earlier push whose target has changed in this one.
-        for (path, (digest, link)) in &shown.links {
-            let stands = self.tree.see(path).and_then(|seen| seen.digest()) == Some(*digest);
-            if stands && !self.links.contains_key(path) {
-                self.links.insert(path.clone(), link.clone());
-            }
-        }
-        for path in self.links.keys() {
-            let Some(target) = self.target(path) else {
-                // It leads nowhere: nobody could have followed it.
-                if self.tree.see(path).is_some() {
-                    self.tree.remove(path)?;
-                }
-                continue;
-            };
-            match self.tree.see(&target) {
-                None => {}
-                Some(seen) if seen.is_dir() => {
-                    let link = room.denied(
-                        &format!(
-                            "el enlace «{path}» lleva a una carpeta: envíe la carpeta misma (rsync -L o -k)"
-                        ),
-                        &format!("link '{path}' leads to a folder: send the folder itself (rsync -L or -k)"),
-                    );
-                    return Err(link);
-                }
-                Some(_) => self.tree.copy_file(&target, path)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Where a link leads in the end, inside the site, by the letters of its targets.
-    fn target(&self, path: &str) -> Option<String> {
-        let mut at = path.to_owned();
-        for _ in 0..LINKS_MAX {
-            let Some(link) = self.links.get(&at) else { return self.tree.see(&at).map(|_| at) };
-            let mut parts: Vec<&str> = parent(&at).split('/').filter(|part| !part.is_empty()).collect();
-            for part in link.target.split('/') {
-                match part {
-                    "" | "." => {}
-                    ".." => drop(parts.pop()?),
-                    part => parts.push(part),
-                }
-            }
-            at = parts.join("/");
-        }
-        None
-    }
-
-    /// What the next push should find besides the cut.
-    fn left(&self, shown: &Shown) -> Shown {
-        let mut left = shown.clone();
-        left.dirs.extend(self.dirs.iter().map(|(path, mtime)| (path.clone(), *mtime)));
-        let digest = |path: &String| self.tree.see(path).and_then(|seen| seen.digest());
-        let files = self.files.iter().filter_map(|(path, at)| Some((path.clone(), (digest(path)?, *at))));
-        left.files.extend(files);
-        left.files.extend(self.tree.rewritten());
-        left.left_out.retain(|path, _| !self.gone.contains(path));
-        left.left_out.extend(self.tree.left_out());
-        while left.left_out.len() > LEFT_OUT_MAX {
-            left.left_out.pop_last();
-        }
-        left.links = self
-            .links
-            .iter()
-            .filter_map(|(path, link)| Some((path.clone(), (digest(path)?, link.clone()))))
-            .collect();
-        left.dirs.retain(|path, _| path.is_empty() || self.tree.see(path).is_some_and(|seen| seen.is_dir()));
-        left.files.retain(|path, (known, _)| digest(path) == Some(*known));
-        left
-    }
-}
-
-impl Shown {
-    fn left_out(&self, path: &str) -> Option<Found> {
-        let (size, mtime) = self.left_out.get(path)?;
-        Some(Found { kind: Kind::File, size: *size, mtime: seconds(*mtime), mode: FILE_MODE, inode: None })
-    }
-
-    fn left_out_in(&self, path: &str) -> impl Iterator<Item = (Vec<u8>, Found)> {
-        let here = self.left_out.keys().filter(move |at| parent(at) == path);
-        here.filter_map(|at| Some((last(at).as_bytes().to_vec(), self.left_out(at)?)))
-    }
-
-    fn found(&self, path: &str, seen: Seen) -> Found {
-        let found = seen.found();
-        let Some(digest) = seen.digest() else {
-            let mtime = self.dirs.get(path).map_or(found.mtime, |mtime| seconds(*mtime));
-            return Found { mtime, ..found };
-        };
-        if let Some((_, link)) = self.links.get(path).filter(|(known, _)| *known == digest) {
-            return link.found();
-        }
-        match self.files.get(path).filter(|(known, _)| *known == digest) {
-            Some((_, mtime)) => Found { mtime: seconds(*mtime), ..found },
-            None => found,
-        }
-    }
-}
-
-impl Link {
-    fn found(&self) -> Found {
-        Found {
-            kind: Kind::Link(self.target.clone().into_bytes()),
-            size: self.target.len() as u64,
-            mtime: seconds(self.mtime),
-            mode: 0o777,
-            inode: None,
-        }
-    }
-}
-
-impl Seen {
-    fn found(&self) -> Found {
-        match self {
-            Self::Dir { mtime } => directory(*mtime),
-            Self::File(facts) => Found {
-                kind: Kind::File,
-                size: facts.size,
-                mtime: seconds(facts.mtime),
-                mode: FILE_MODE,
-                // Equal content is one file here, whatever names it has.
-                inode: Some(facts.sha256.halves()),
-            },
-        }
-    }
-
-    fn digest(&self) -> Option<Digest> {
-        match self {
-            Self::Dir { .. } => None,
-            Self::File(facts) => Some(facts.sha256),
-        }
-    }
-}
-
-/// A file of the site being rebuilt.
-#[derive(Debug)]
-struct SiteFile {
-    room: Arc<Room>,
-    shelf: Arc<Shelf>,
-    admitted: Arc<AtomicU64>,
-    raw: Vec<u8>,
-    file: File,
-    begun: Begun,
-    hasher: Hasher,
-    size: u64,
-    first_byte: Option<Timestamp>,
-}
-
-impl SiteFile {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), DropError> {
-        let more = bytes.len() as u64;
-        let (size, limit) = (self.size.saturating_add(more), self.room.config.limits.file_bytes);
-        if size > limit {
-            return Err(Rejection::new(Code::SizeFile)
-                .entry(&self.raw)
-                .detail(format!("> {limit} B"))
-                .into());
-        }
-        self.admit(more)?;
-        self.begun.charge(&self.room, more)?;
-        if self.first_byte.is_none() {
-            self.first_byte = Some(self.room.clock.now());
-        }
-        self.file.write_all(bytes)?;
-        self.hasher.update(bytes);
-        self.size = size;
-        Ok(())
-    }
-
-    /// Asks the disk a step ahead, for the whole session.
-    fn admit(&self, more: u64) -> Result<(), Rejection> {
-        let spend = |left: u64| left.checked_sub(more);
-        if self.admitted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_ok() {
-            return Ok(());
-        }
-        let step = more.max(STEP);
-        self.room.admit_bytes(step)?;
-        self.admitted.fetch_add(step - more, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn refused(&self, error: &DropError) -> Refused {
-        refused(error, self.room.config.lang)
-    }
-}
-
-impl NewFile for SiteFile {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
-        self.take(bytes).map_err(|e| self.refused(&e))
-    }
-
-    fn finish(mut self: Box<Self>, meta: &Meta) -> Result<(), Refused> {
-        let now = self.room.clock.now();
-        let mtime = meta.mtime.map_or_else(|| now.as_second(), |mtime| mtime.secs);
-        let first = self.first_byte.unwrap_or(now);
-        let digest = std::mem::take(&mut self.hasher).finish();
-        self.begun.finish(digest, self.size, mtime, (first, now)).map_err(|e| self.refused(&e))
-    }
-
-    fn keep(mut self: Box<Self>) {
-        let (shelf, raw) = (Arc::clone(&self.shelf), std::mem::take(&mut self.raw));
-        self.begun.give_up(|files, scratch| shelf.put(&raw, files, OsStr::new(scratch)));
-    }
-
-    fn into_basis(self: Box<Self>) -> Result<Box<dyn Basis>, Refused> {
-        Ok(Box::new(basis::Pieces::of([self.file.try_clone()?])?))
-    }
-}
-
-impl Drop for SiteFile {
-    fn drop(&mut self) {
-        self.begun.leave();
-    }
-}
-
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
@@ -593,14 +329,5 @@ fn last(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
-/// How far ahead of the bytes the disk is asked.
-const STEP: u64 = 8 << 20;
-
 /// A file below this is sent whole sooner than a kin is read.
 const KIN_BYTES: u64 = 64 << 10;
-
-/// Left-out files remembered: a site has a handful.
-const LEFT_OUT_MAX: usize = 1_000;
-
-/// Links that lead to links: as the kernel bounds them.
-const LINKS_MAX: usize = 40;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::drop::{Push, PushConfig, Start, Vanished};
-use crate::rsync::{Exit, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree};
+use crate::rsync::{Committed, Exit, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree};
 
 const SITE: &[(&str, &str)] = &[("index.html", "home"), ("data/a.json", "1"), ("data/b.json", "2")];
 
@@ -114,7 +114,10 @@ fn a_push_is_one_change_at_its_clean_end_and_nothing_before() {
     push.remove(b"sitio/data/b.json").unwrap();
     assert_eq!(names(&push, "sitio"), ["css", "data", "index.html"]);
     assert!(bench.quiet(), "nothing is handed on before the end");
-    assert!(push.commit(&Summary::default()).unwrap().unwrap().contains("pendiente"));
+    assert!(matches!(
+        push.commit(&Summary::default()).unwrap(),
+        Committed::Pending(Some(line)) if line.contains("pendiente")
+    ));
     let changes = bench.change();
     let paths: Vec<_> = changes.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(paths, ["css/x.css", "data/a.json", "data/b.json"]);
@@ -223,7 +226,7 @@ fn times_without_new_content_are_no_cut_and_are_found_again() {
     push.set(b"sitio/index.html", &meta(60)).unwrap();
     write(&push, "sitio/data/a.json", b"1").unwrap();
     write(&push, "sitio/data/.gitkeep", b"").unwrap();
-    assert_eq!(push.commit(&Summary::default()).unwrap(), None);
+    assert_eq!(push.commit(&Summary::default()).unwrap(), Committed::Done(None));
     drop(push);
     assert!(bench.quiet());
     let push = bench.begun();
@@ -262,7 +265,10 @@ fn files_outside_the_site_become_packages() {
     begin(&push, "paquetes").unwrap();
     write(&push, "paquetes/c1.tar.gz", b"first cut").unwrap();
     assert_eq!(bench.package(), ("c1.tar.gz".to_owned(), b"first cut".to_vec()));
-    assert!(push.commit(&Summary::default()).unwrap().unwrap().contains("pendiente"));
+    assert!(matches!(
+        push.commit(&Summary::default()).unwrap(),
+        Committed::Pending(Some(line)) if line.contains("pendiente")
+    ));
     let push = bench.push();
     assert_eq!(look(&push, "paquetes/c1.tar.gz").unwrap().mtime.secs, 100);
     assert_eq!(names(&push, ""), [""; 0], "the folder that every client finds is nobody's to delete");

@@ -144,7 +144,7 @@ pub(in crate::drop) struct Still {
 
 impl Still {
     pub(in crate::drop) fn now(room: &Room) -> Self {
-        Self { live: room.live.get(), promised: lock(&room.promised).clone() }
+        Self { live: room.shared.live.get(), promised: lock(&room.promised).clone() }
     }
 
     pub(in crate::drop) fn see(&self, path: &str) -> Option<Seen> {

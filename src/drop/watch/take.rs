@@ -118,7 +118,7 @@ fn submit_taken(
     {
         return Err(still_written());
     }
-    let now = room.clock.now();
+    let now = room.shared.clock.now();
     // The change time is that of the last write, or of the rename into place.
     let came = |seconds| Timestamp::from_second(seconds).unwrap_or(now).min(now);
     let whole = Whole {

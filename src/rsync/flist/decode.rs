@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use super::names::{Names, too_large};
-use super::{CONTENT, FileList, Raw, Shape, TOP, Tag, extras, flag};
+use super::record::{CONTENT, Raw, Records, TOP, Tag};
+use super::{FileList, Shape, extras, flag};
 use crate::rsync::Limits;
 use crate::rsync::error::{Error, Exit};
 use crate::rsync::options::Options;
@@ -55,6 +56,7 @@ struct Decoder<'a> {
 impl<'a> Decoder<'a> {
     fn new(options: &'a Options, shape: &'a Shape, limits: &'a Limits) -> Result<Self, Error> {
         let list = FileList {
+            records: Records::new(limits.list_bytes),
             names: Names::new(limits.list_bytes)?,
             by_arrival: options.iconv.is_some(),
             plain: shape.protocol < 29,
@@ -124,13 +126,15 @@ impl<'a> Decoder<'a> {
         if self.options.xattrs {
             extras::xattrs(input)?;
         }
-        self.list.entries.push(raw);
+        let base: &[u8] = if raw.tag == Tag::Dir { &[] } else { &self.cleaned };
+        let at = self.list.records.push(&raw, base, &self.target)?;
+        self.list.arrivals.push(at);
         Ok(())
     }
 
     /// Bounds before anything of the next entry is read.
     fn room(&self) -> Result<(), Error> {
-        let entries = self.list.entries.len();
+        let entries = self.list.arrivals.len();
         if entries >= self.limits.entries as usize {
             let most = self.limits.entries;
             return Err(Error::new(
@@ -139,8 +143,9 @@ impl<'a> Decoder<'a> {
                 format!("the list passes {most} files, the limit of a session"),
             ));
         }
-        let each = size_of::<Raw>() + 4 + self.list.sum_len + 4;
-        let bytes = entries * each + self.list.names.bytes() + self.inodes.len() * 32;
+        let each = 4 + self.list.sum_len + 4;
+        let bytes = entries * each + self.list.records.len() + self.list.names.bytes();
+        let bytes = bytes + self.inodes.len() * 32;
         if bytes as u64 > self.limits.list_bytes { Err(too_large()) } else { Ok(()) }
     }
 
@@ -188,13 +193,12 @@ impl<'a> Decoder<'a> {
     }
 
     fn copy(&mut self, leader: u32) -> Result<Raw, Error> {
-        let Some(raw) = self.list.entries.get(leader as usize).copied() else {
+        let Some(at) = self.list.arrivals.get(leader as usize).copied() else {
             return Err(Error::protocol("a hard link to nothing"));
         };
-        if raw.tag == Tag::Link {
-            self.target.clear();
-            self.target.extend_from_slice(self.list.names.target(&raw));
-        }
+        let raw = self.list.records.get(at);
+        self.target.clear();
+        self.target.extend_from_slice(self.list.records.target(at));
         self.secs = raw.secs;
         self.mode = u32::from(raw.mode) | kind_bits(raw.tag);
         Ok(Raw { bits: 0, ..raw })
@@ -202,7 +206,7 @@ impl<'a> Decoder<'a> {
 
     fn attributes<T: Take + ?Sized>(&mut self, input: &mut T, flags: u32) -> Result<Raw, Error> {
         let protocol = self.shape.protocol;
-        let (size_low, size_high) = size(input.varlong30(protocol, 3)?)?;
+        let size = size(input.varlong30(protocol, 3)?)?;
         if flags & flag::SAME_TIME == 0 {
             self.secs = if protocol >= 30 { input.varlong(4)? } else { i64::from(input.int()? as u32) };
         }
@@ -221,7 +225,7 @@ impl<'a> Decoder<'a> {
         self.device(input, flags, tag)?;
         self.read_target(input, tag)?;
         let (secs, mode) = (self.secs, (self.mode & 0o7777) as u16);
-        Ok(Raw { size_low, size_high, secs, nanos, mode, tag, ..Raw::default() })
+        Ok(Raw { size, secs, nanos, mode, tag, ..Raw::default() })
     }
 
     /// The kind that the mode says, in the wire's octal of S_IFMT.
@@ -329,17 +333,12 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn place_file(&mut self, raw: &mut Raw) -> Result<(), Error> {
+    fn place_file(&self, raw: &mut Raw) -> Result<(), Error> {
         let dotted = self.last.ends_with(b"/.") || self.last.ends_with(b"/") || self.last == b".";
         if dotted || self.cleaned.is_empty() {
             return Err(Error::protocol("a file under the name of a directory"));
         }
         raw.dir = self.parent;
-        raw.base_len = u16::try_from(self.cleaned.len()).map_err(|_| too_large())?;
-        raw.base = self.list.names.put(&self.cleaned)?;
-        if raw.tag == Tag::Link {
-            self.list.names.put_target(&self.target)?;
-        }
         Ok(())
     }
 
@@ -383,7 +382,7 @@ impl<'a> Decoder<'a> {
         if !self.options.hard_links {
             return Ok(());
         }
-        let at = self.list.entries.len() as u32;
+        let at = self.list.arrivals.len() as u32;
         let linked = match self.shape.protocol {
             27 => raw.tag == Tag::File,
             _ => flags & flag::HLINKED != 0,
@@ -432,9 +431,9 @@ impl<'a> Decoder<'a> {
 }
 
 /// A size in 48 bits, more than any file system holds.
-fn size(bytes: i64) -> Result<(u32, u16), Error> {
-    let high = u16::try_from(bytes >> 32).map_err(|_| Error::protocol(format!("a file of {bytes} bytes")))?;
-    Ok(((bytes & 0xFFFF_FFFF) as u32, high))
+fn size(bytes: i64) -> Result<u64, Error> {
+    let size = u64::try_from(bytes).ok().filter(|size| size >> 48 == 0);
+    size.ok_or_else(|| Error::protocol(format!("a file of {bytes} bytes")))
 }
 
 fn nanos<T: Take + ?Sized>(input: &mut T) -> Result<u32, Error> {

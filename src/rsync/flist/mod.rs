@@ -2,16 +2,17 @@
 //!
 //! Owns what the peer says it has. Imports the room's error, limits, options, tree and wire.
 //! One flow: [`FileList::read`] decodes entries as they come (`decode`, with `extras` for what
-//! is read and dropped), keeps names once per directory (`names`), then sorts, marks
-//! duplicates and checks that every name hangs below a listed directory (`sort`).
+//! is read and dropped), keeps paths once per directory (`names`) and entries packed (`record`),
+//! then sorts, marks duplicates and checks that every name hangs below a listed directory (`sort`).
 //!
-//! Memory is the reason for the shape: 32 bytes an entry and its last component, instead of
+//! Memory is the reason for the shape: some 17 bytes an entry and its last component, instead of
 //! an allocation each.
 
 mod decode;
 mod extras;
 mod flag;
 mod names;
+mod record;
 mod sort;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub(in crate::rsync) mod writer;
 use std::borrow::Cow;
 
 use self::names::Names;
+use self::record::{CONTENT, DEAD, Raw, Records, TOP, Tag};
 use super::Limits;
 use super::error::Error;
 use super::options::Options;
@@ -62,58 +64,15 @@ pub enum EntryKind<'a> {
     Missing,
 }
 
-/// Kinds as they are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Tag {
-    Dir,
-    #[default]
-    File,
-    Link,
-    Device,
-    Special,
-    Missing,
-}
-
-/// One entry as it is kept: 32 bytes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Raw {
-    secs: i64,
-    nanos: u32,
-    /// Of a directory its own number, of anything else its parent's.
-    dir: u32,
-    /// Last component in the arena; empty for a directory. A link's target lies behind it.
-    base: u32,
-    size_low: u32,
-    size_high: u16,
-    base_len: u16,
-    /// Permission bits.
-    mode: u16,
-    tag: Tag,
-    bits: u8,
-}
-
-const DEAD: u8 = 1;
-const TOP: u8 = 2;
-const CONTENT: u8 = 4;
-
-impl Raw {
-    fn has(&self, bit: u8) -> bool {
-        self.bits & bit != 0
-    }
-
-    fn size(&self) -> u64 {
-        u64::from(self.size_high) << 32 | u64::from(self.size_low)
-    }
-}
-
 /// A whole list. The index on the wire is the position here; a duplicate's place stays, marked
 /// dead.
 #[derive(Debug, Default)]
 pub struct FileList {
-    /// In the order of arrival.
-    entries: Vec<Raw>,
+    records: Records,
     names: Names,
-    /// Sorted position to position of arrival.
+    /// Where records begin, in the order of arrival; once sorted, only if that order still counts.
+    arrivals: Vec<u32>,
+    /// The same, sorted.
     order: Vec<u32>,
     /// Where in `order` each directory's share begins; from protocol 29 on.
     starts: Vec<u32>,
@@ -147,35 +106,33 @@ impl FileList {
 
     /// Places in the list, dead ones included: indices are below it.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.order.len()
     }
 
     /// Whether the list has no place at all.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.order.is_empty()
     }
 
     /// The entry at an index of the wire; `None` if it is dead or beyond the end.
     pub fn get(&self, ndx: usize) -> Option<Entry<'_>> {
-        let arrival = if self.by_arrival { ndx } else { *self.order.get(ndx)? as usize };
-        self.entry(arrival).filter(|entry| !entry.raw.has(DEAD))
+        let places = if self.by_arrival { &self.arrivals } else { &self.order };
+        self.entry(*places.get(ndx)?)
     }
 
     /// The live entries in sorted order, each with its index on the wire: a directory before
     /// what it holds.
     pub fn iter(&self) -> impl Iterator<Item = (usize, Entry<'_>)> {
-        self.order.iter().enumerate().filter_map(|(position, arrival)| {
-            let arrival = *arrival as usize;
-            let entry = self.entry(arrival).filter(|entry| !entry.raw.has(DEAD))?;
-            Some((if self.by_arrival { arrival } else { position }, entry))
+        self.order.iter().enumerate().filter_map(|(position, at)| {
+            let entry = self.entry(*at)?;
+            Some((if self.by_arrival { self.arrival(*at)? } else { position }, entry))
         })
     }
 
     /// The index of a live entry of this path; the empty path is the root.
     pub fn find(&self, path: &[u8]) -> Option<usize> {
         let position = sort::find(self, path)?;
-        let arrival = *self.order.get(position)? as usize;
-        Some(if self.by_arrival { arrival } else { position })
+        if self.by_arrival { self.arrival(*self.order.get(position)?) } else { Some(position) }
     }
 
     /// The client's io_error bits: 1 general, 2 vanished, 4 max-delete.
@@ -188,8 +145,14 @@ impl FileList {
         self.bytes
     }
 
-    fn entry(&self, arrival: usize) -> Option<Entry<'_>> {
-        Some(Entry { list: self, raw: self.entries.get(arrival)?, arrival })
+    fn entry(&self, at: u32) -> Option<Entry<'_>> {
+        let raw = self.records.get(at);
+        (!raw.has(DEAD)).then_some(Entry { list: self, raw, at })
+    }
+
+    /// When the record that begins here came: records lie as they arrived.
+    fn arrival(&self, at: u32) -> Option<usize> {
+        self.arrivals.binary_search(&at).ok()
     }
 }
 
@@ -197,8 +160,8 @@ impl FileList {
 #[derive(Clone, Copy, Debug)]
 pub struct Entry<'a> {
     list: &'a FileList,
-    raw: &'a Raw,
-    arrival: usize,
+    raw: Raw,
+    at: u32,
 }
 
 impl<'a> Entry<'a> {
@@ -228,7 +191,7 @@ impl<'a> Entry<'a> {
         match self.raw.tag {
             Tag::Dir => EntryKind::Dir { content: self.raw.has(CONTENT) },
             Tag::File => EntryKind::File,
-            Tag::Link => EntryKind::Link(self.list.names.target(self.raw)),
+            Tag::Link => EntryKind::Link(self.list.records.target(self.at)),
             Tag::Device => EntryKind::Device,
             Tag::Special => EntryKind::Special,
             Tag::Missing => EntryKind::Missing,
@@ -237,7 +200,7 @@ impl<'a> Entry<'a> {
 
     /// Bytes of a file, as the client saw it.
     pub fn size(&self) -> u64 {
-        self.raw.size()
+        self.raw.size
     }
 
     /// Modification time.
@@ -255,7 +218,7 @@ impl<'a> Entry<'a> {
         if self.list.sum_len == 0 || self.raw.tag != Tag::File {
             return None;
         }
-        let start = self.arrival.checked_mul(self.list.sum_len)?;
+        let start = self.list.arrival(self.at)?.checked_mul(self.list.sum_len)?;
         self.list.sums.get(start..start.checked_add(self.list.sum_len)?)
     }
 
@@ -268,7 +231,8 @@ impl<'a> Entry<'a> {
     /// `-H`: the index of the first name, in the list's order, of the file that this name
     /// shares with others; a leader's is its own. `None`: not shared.
     pub fn leader(&self) -> Option<usize> {
-        (*self.list.leaders.get(self.arrival)?).checked_sub(1).map(|ndx| ndx as usize)
+        let arrival = if self.list.leaders.is_empty() { return None } else { self.list.arrival(self.at)? };
+        (*self.list.leaders.get(arrival)?).checked_sub(1).map(|ndx| ndx as usize)
     }
 
     /// The directory's key without the slash that `-R` allows in front.
@@ -278,6 +242,6 @@ impl<'a> Entry<'a> {
     }
 
     fn base(&self) -> &'a [u8] {
-        self.list.names.base(self.raw)
+        self.list.records.base(self.at)
     }
 }

@@ -1,4 +1,4 @@
-//! Names in one arena: each directory's path once, and the last component of each entry.
+//! The paths of directories in one arena, each once; entries know theirs by its number.
 //!
 //! A directory's key is its path with a slash behind; the root's key is empty. Keys compared
 //! as bytes are in the order of the list (`foo.d/` before `foo/`), and with `-R` the key of
@@ -6,7 +6,6 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use super::Raw;
 use crate::rsync::error::{Error, Exit};
 
 /// A stretch of the arena.
@@ -23,6 +22,9 @@ pub(super) struct Names {
     dirs: Vec<Span>,
     /// Open addressing over `dirs`, number plus one; while the list is read.
     index: Vec<u32>,
+    /// Numbers in the order of their keys, and the place of each number in it; once ranked.
+    sorted: Vec<u32>,
+    ranks: Vec<u32>,
     /// Keyed by chance, so that no peer can choose names that collide.
     hasher: RandomState,
     limit: usize,
@@ -39,7 +41,7 @@ impl Names {
 
     /// Bytes taken.
     pub(super) fn bytes(&self) -> usize {
-        self.arena.len() + self.dirs.len() * size_of::<Span>() + self.index.len() * 4
+        self.arena.len() + self.dirs.len() * (size_of::<Span>() + 8) + self.index.len() * 4
     }
 
     /// How many directories there are.
@@ -52,36 +54,14 @@ impl Names {
         self.dirs.get(dir as usize).map_or(&[], |span| self.slice(span.start, usize::from(span.length)))
     }
 
-    /// The last component of an entry.
-    pub(super) fn base(&self, raw: &Raw) -> &[u8] {
-        self.slice(raw.base, usize::from(raw.base_len))
-    }
-
-    /// The target of a link: behind its last component and two bytes of length.
-    pub(super) fn target(&self, raw: &Raw) -> &[u8] {
-        let at = raw.base.saturating_add(u32::from(raw.base_len));
-        match self.slice(at, 2) {
-            [low, high] => self.slice(at.saturating_add(2), usize::from(u16::from_le_bytes([*low, *high]))),
-            _ => &[],
-        }
-    }
-
     /// Keeps bytes; where they lie.
-    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<u32, Error> {
+    fn put(&mut self, bytes: &[u8]) -> Result<u32, Error> {
         if bytes.len() > self.limit.saturating_sub(self.arena.len()) {
             return Err(too_large());
         }
         let start = self.arena.len();
         self.arena.extend_from_slice(bytes);
         u32::try_from(start).map_err(|_| too_large())
-    }
-
-    /// Keeps the target of a link whose last component was kept just now.
-    pub(super) fn put_target(&mut self, target: &[u8]) -> Result<(), Error> {
-        let length = u16::try_from(target.len()).map_err(|_| too_large())?;
-        self.put(&length.to_le_bytes())?;
-        self.put(target)?;
-        Ok(())
     }
 
     /// The number of a directory, new or known.
@@ -141,27 +121,29 @@ impl Names {
         }
     }
 
-    /// Renumbers the directories in the order of their keys and forgets the index. The value
-    /// leads from old numbers to new ones.
-    pub(super) fn rank(&mut self) -> Vec<u32> {
+    /// Puts the directories in the order of their keys and forgets the index.
+    pub(super) fn rank(&mut self) {
         self.index = Vec::new();
-        let mut order: Vec<u32> = (0..self.dirs.len() as u32).collect();
-        order.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
-        let mut ranks = vec![0; order.len()];
-        for (rank, old) in order.iter().enumerate() {
-            if let Some(place) = ranks.get_mut(*old as usize) {
+        let mut sorted: Vec<u32> = (0..self.dirs.len() as u32).collect();
+        sorted.sort_unstable_by(|a, b| self.key(*a).cmp(self.key(*b)));
+        self.ranks = vec![0; sorted.len()];
+        for (rank, number) in sorted.iter().enumerate() {
+            if let Some(place) = self.ranks.get_mut(*number as usize) {
                 *place = rank as u32;
             }
         }
-        self.dirs = order.iter().filter_map(|old| self.dirs.get(*old as usize).copied()).collect();
-        self.arena.shrink_to_fit();
-        ranks
+        self.sorted = sorted;
+    }
+
+    /// Where a directory stands among all.
+    pub(super) fn rank_of(&self, number: u32) -> u32 {
+        self.ranks.get(number as usize).copied().unwrap_or_default()
     }
 
     /// The number of a key, once ranked.
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
-        let at = self.dirs.binary_search_by(|span| self.slice(span.start, usize::from(span.length)).cmp(key));
-        at.ok().map(|rank| rank as u32)
+        let at = self.sorted.binary_search_by(|number| self.key(*number).cmp(key)).ok()?;
+        self.sorted.get(at).copied()
     }
 
     fn slice(&self, start: u32, length: usize) -> &[u8] {

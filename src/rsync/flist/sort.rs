@@ -8,108 +8,105 @@
 use std::cmp::Ordering;
 use std::ops::Range;
 
-use super::{CONTENT, DEAD, FileList, Raw, Shape, TOP, Tag};
+use super::record::{CONTENT, DEAD, TOP, Tag};
+use super::{FileList, Shape};
 use crate::rsync::error::Error;
 use crate::rsync::options::Options;
 
 /// Sorts a decoded list and settles what depends on the order.
 pub(super) fn sort(list: &mut FileList, options: &Options, shape: &Shape) -> Result<(), Error> {
-    let ranks = list.names.rank();
-    for raw in &mut list.entries {
-        raw.dir = ranks.get(raw.dir as usize).copied().unwrap_or_default();
-    }
-    drop(ranks);
-    let mut starts = Vec::new();
-    list.order = order(list, &mut starts);
-    list.starts = starts;
+    list.names.rank();
+    let by_arrival = list.by_arrival || list.sum_len > 0 || !list.leaders.is_empty();
+    list.order = if by_arrival { list.arrivals.clone() } else { std::mem::take(&mut list.arrivals) };
+    order(list);
     duplicates(list);
     rivals(list);
     parents(list, options.relative && shape.protocol < 30)?;
     leaders(list);
-    let live = list.entries.iter().filter(|raw| raw.tag == Tag::File && !raw.has(DEAD));
-    list.bytes = live.fold(0, |sum: u64, raw| sum.saturating_add(raw.size()));
+    let live = list.order.iter().map(|at| list.records.get(*at));
+    let files = live.filter(|raw| raw.tag == Tag::File && !raw.has(DEAD));
+    list.bytes = files.fold(0, |sum: u64, raw| sum.saturating_add(raw.size));
     Ok(())
 }
 
-/// Sorts each directory's share by itself, which halves the comparisons. `starts` says where
-/// each share begins in the order.
-fn order(list: &FileList, starts: &mut Vec<u32>) -> Vec<u32> {
+/// Sorts each directory's share by itself, which halves the comparisons; of one name what came
+/// first stays first.
+fn order(list: &mut FileList) {
+    let mut order = std::mem::take(&mut list.order);
     if list.plain {
-        let mut order: Vec<u32> = (0..list.entries.len() as u32).collect();
-        order.sort_by(|a, b| plain(list, at(list, *a), at(list, *b)));
-        return order;
+        order.sort_unstable_by(|a, b| plain(list, *a, *b).then(a.cmp(b)));
+        list.order = order;
+        return;
     }
-    starts.resize(list.names.dirs() + 1, 0);
-    for raw in &list.entries {
-        if let Some(count) = starts.get_mut(raw.dir as usize + 1) {
+    let rank = |at: u32| list.names.rank_of(list.records.dir(at)) as usize;
+    let mut starts = vec![0_u32; list.names.dirs() + 1];
+    for at in &order {
+        if let Some(count) = starts.get_mut(rank(*at) + 1) {
             *count += 1;
         }
     }
     let mut sum = 0;
-    for start in starts.iter_mut() {
+    for start in &mut starts {
         sum += *start;
         *start = sum;
     }
-    let mut order = vec![0; list.entries.len()];
-    let mut free = starts.clone();
-    for (arrival, raw) in list.entries.iter().enumerate() {
-        let Some(next) = free.get_mut(raw.dir as usize) else { continue };
-        if let Some(place) = order.get_mut(*next as usize) {
-            *place = arrival as u32;
-        }
-        *next += 1;
-    }
+    group(&mut order, &starts, rank);
     for dir in 0..list.names.dirs() {
-        let share = share(starts, dir as u32);
-        let names = |a: &u32, b: &u32| list.names.base(at(list, *a)).cmp(list.names.base(at(list, *b)));
-        order.get_mut(share).unwrap_or_default().sort_unstable_by(|a, b| names(a, b).then(a.cmp(b)));
+        let share = order.get_mut(share(&starts, dir)).unwrap_or_default();
+        let base = |at: &u32| list.records.base(*at);
+        share.sort_unstable_by(|a, b| base(a).cmp(base(b)).then(a.cmp(b)));
     }
-    order
+    (list.order, list.starts) = (order, starts);
 }
 
-/// Positions of a directory and what it holds directly.
-fn share(starts: &[u32], dir: u32) -> Range<usize> {
+/// Brings each record into the share of its directory, in place: whatever stands where it does not
+/// belong goes to the next free place of its own share.
+fn group(order: &mut [u32], starts: &[u32], rank: impl Fn(u32) -> usize) {
+    let mut free = starts.to_vec();
+    for dir in 0..starts.len().saturating_sub(1) {
+        loop {
+            let here = free.get(dir).copied().unwrap_or_default() as usize;
+            if here >= share(starts, dir).end {
+                break;
+            }
+            let Some(belongs) = order.get(here).map(|at| rank(*at)) else { break };
+            let Some(next) = free.get_mut(belongs) else { break };
+            if belongs != dir {
+                order.swap(here, *next as usize);
+            }
+            *next += 1;
+        }
+    }
+}
+
+/// Positions of a directory and what it holds directly, by the directory's rank.
+fn share(starts: &[u32], rank: usize) -> Range<usize> {
     let edge = |at: usize| starts.get(at).copied().unwrap_or_default() as usize;
-    edge(dir as usize)..edge(dir as usize + 1)
+    edge(rank)..edge(rank + 1)
 }
 
-fn at(list: &FileList, arrival: u32) -> &Raw {
-    const NONE: &Raw = &Raw {
-        secs: 0,
-        nanos: 0,
-        dir: 0,
-        base: 0,
-        size_low: 0,
-        size_high: 0,
-        base_len: 0,
-        mode: 0,
-        tag: Tag::File,
-        bits: DEAD,
-    };
-    list.entries.get(arrival as usize).unwrap_or(NONE)
+/// Whether two records have one name, from 29 on.
+fn same(list: &FileList, a: u32, b: u32) -> bool {
+    list.records.dir(a) == list.records.dir(b) && list.records.base(a) == list.records.base(b)
 }
 
-/// Order of two entries, from 29 on.
-fn modern(list: &FileList, a: &Raw, b: &Raw) -> Ordering {
-    a.dir.cmp(&b.dir).then_with(|| list.names.base(a).cmp(list.names.base(b)))
-}
-
-/// Order of two entries below 29.
-fn plain(list: &FileList, a: &Raw, b: &Raw) -> Ordering {
-    if a.dir == b.dir && a.tag != Tag::Dir && b.tag != Tag::Dir {
-        return list.names.base(a).cmp(list.names.base(b));
+/// Order of two records below 29.
+fn plain(list: &FileList, a: u32, b: u32) -> Ordering {
+    let files = |at| list.records.marks(at).0 != Tag::Dir;
+    if files(a) && files(b) && list.records.dir(a) == list.records.dir(b) {
+        return list.records.base(a).cmp(list.records.base(b));
     }
     chained(path(list, a), path(list, b))
 }
 
 /// The two halves of a path as protocols below 29 compare it.
-fn path<'a>(list: &'a FileList, raw: &Raw) -> (&'a [u8], &'a [u8]) {
-    let key = list.names.key(raw.dir);
-    match (raw.tag, key) {
+fn path(list: &FileList, at: u32) -> (&[u8], &[u8]) {
+    let key = list.names.key(list.records.dir(at));
+    match (list.records.marks(at).0, key) {
         (Tag::Dir, b"") => (b".", b""),
         (Tag::Dir, b"/") => (key, b""),
         (Tag::Dir, _) => (key.strip_suffix(b"/").unwrap_or(key), b""),
-        _ => (key, list.names.base(raw)),
+        _ => (key, list.records.base(at)),
     }
 }
 
@@ -121,24 +118,25 @@ fn chained(a: (&[u8], &[u8]), b: (&[u8], &[u8])) -> Ordering {
 fn duplicates(list: &mut FileList) {
     let mut kept: Option<u32> = None;
     for position in 0..list.order.len() {
-        let Some(arrival) = list.order.get(position).copied() else { break };
+        let Some(at) = list.order.get(position).copied() else { break };
         let Some(before) = kept else {
-            kept = Some(arrival);
+            kept = Some(at);
             continue;
         };
-        let (a, b) = (at(list, before), at(list, arrival));
-        let same = if list.plain { plain(list, a, b) } else { modern(list, a, b) } == Ordering::Equal;
-        let dirs = (a.tag == Tag::Dir, b.tag == Tag::Dir);
-        let inherited = if dirs == (true, true) { b.bits & (TOP | CONTENT) } else { 0 };
-        match (same, dirs) {
-            (false, _) => kept = Some(arrival),
+        let same =
+            if list.plain { plain(list, before, at) == Ordering::Equal } else { same(list, before, at) };
+        let ((a, _), (b, bits)) = (list.records.marks(before), list.records.marks(at));
+        match (same, (a == Tag::Dir, b == Tag::Dir)) {
+            (false, _) => kept = Some(at),
             (true, (false, true)) => {
-                kill(list, before);
-                kept = Some(arrival);
+                list.records.mark(before, DEAD);
+                kept = Some(at);
             }
-            (true, _) => {
-                kill(list, arrival);
-                mark(list, before, inherited);
+            (true, dirs) => {
+                list.records.mark(at, DEAD);
+                if dirs == (true, true) {
+                    list.records.mark(before, bits & (TOP | CONTENT));
+                }
             }
         }
     }
@@ -148,11 +146,11 @@ fn duplicates(list: &mut FileList) {
 /// stays.
 fn rivals(list: &mut FileList) {
     let dead: Vec<u32> = (list.order.iter())
-        .filter(|arrival| at(list, **arrival).tag == Tag::Dir && !list.plain)
-        .filter_map(|arrival| rival(list, list.names.key(at(list, *arrival).dir)))
+        .filter(|at| !list.plain && list.records.marks(**at).0 == Tag::Dir)
+        .filter_map(|at| rival(list, list.names.key(list.records.dir(*at))))
         .collect();
-    for arrival in dead {
-        kill(list, arrival);
+    for at in dead {
+        list.records.mark(at, DEAD);
     }
 }
 
@@ -165,9 +163,9 @@ fn rival(list: &FileList, key: &[u8]) -> Option<u32> {
         let (parent, base) = split(path);
         search(list, list.names.find(parent)?, base)?
     };
-    let arrival = *list.order.get(position)?;
-    let raw = at(list, arrival);
-    (raw.tag != Tag::Dir && !raw.has(DEAD)).then_some(arrival)
+    let at = *list.order.get(position)?;
+    let (tag, bits) = list.records.marks(at);
+    (tag != Tag::Dir && bits & DEAD == 0).then_some(at)
 }
 
 /// A path as its parent's key and its last component.
@@ -176,40 +174,33 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     path.split_at_checked(slash).unwrap_or((&[], path))
 }
 
-fn kill(list: &mut FileList, arrival: u32) {
-    mark(list, arrival, DEAD);
-}
-
-fn mark(list: &mut FileList, arrival: u32, bits: u8) {
-    if let Some(raw) = list.entries.get_mut(arrival as usize) {
-        raw.bits |= bits;
-    }
-}
-
 /// Every directory that holds something must be listed itself, or a link listed under its name
 /// could lead the rest astray. `unlisted`: below 30 a client with `-R --no-implied-dirs` lists none
 /// of them, and does not say so; then nothing else may be listed under their names.
 fn parents(list: &FileList, unlisted: bool) -> Result<(), Error> {
     let mut listed = vec![false; list.names.dirs()];
-    let live = || list.entries.iter().filter(|raw| !raw.has(DEAD));
-    for raw in live().filter(|raw| raw.tag == Tag::Dir) {
-        if let Some(known) = listed.get_mut(raw.dir as usize) {
+    let live = || {
+        let marked = list.order.iter().map(|at| (*at, list.records.marks(*at)));
+        marked.filter(|(_, (_, bits))| bits & DEAD == 0).map(|(at, (tag, _))| (list.records.dir(at), tag))
+    };
+    for (dir, _) in live().filter(|(_, tag)| *tag == Tag::Dir) {
+        if let Some(known) = listed.get_mut(dir as usize) {
             *known = true;
         }
     }
     if unlisted {
         let missing = (0..).zip(&listed).filter(|(_, known)| !**known);
-        let blocked = missing.map(|(rank, _)| list.names.key(rank)).find(|key| rival(list, key).is_some());
+        let blocked = missing.map(|(dir, _)| list.names.key(dir)).find(|key| rival(list, key).is_some());
         return blocked.map_or(Ok(()), |key| Err(astray(key)));
     }
     let mut checked = None;
-    for raw in live().filter(|raw| raw.tag != Tag::Missing) {
-        let key = list.names.key(raw.dir);
-        let parent = if raw.tag == Tag::Dir { split(key.strip_suffix(b"/").unwrap_or(key)).0 } else { key };
+    for (dir, tag) in live().filter(|(_, tag)| *tag != Tag::Missing) {
+        let key = list.names.key(dir);
+        let parent = if tag == Tag::Dir { split(key.strip_suffix(b"/").unwrap_or(key)).0 } else { key };
         if matches!(parent, b"" | b"/") || checked == Some(parent) {
             continue;
         }
-        let found = list.names.find(parent).and_then(|rank| listed.get(rank as usize));
+        let found = list.names.find(parent).and_then(|dir| listed.get(dir as usize));
         if found != Some(&true) {
             return Err(astray(parent));
         }
@@ -229,21 +220,21 @@ fn leaders(list: &mut FileList) {
         return;
     }
     let mut groups: Vec<(u32, u32)> = vec![(0, 0); list.leaders.len()];
-    let indices = (list.order.iter().enumerate())
-        .filter(|(_, arrival)| !at(list, **arrival).has(DEAD))
-        .map(|(position, arrival)| (if list.by_arrival { *arrival } else { position as u32 }, *arrival));
-    for (ndx, arrival) in indices {
-        let first = list.leaders.get(arrival as usize).and_then(|first| first.checked_sub(1));
+    let dead = |at: u32| list.records.marks(at).1 & DEAD != 0;
+    let live = list.order.iter().enumerate().filter(|(_, at)| !dead(**at));
+    for (position, arrival) in live.filter_map(|(position, at)| Some((position, list.arrival(*at)?))) {
+        let ndx = if list.by_arrival { arrival } else { position } as u32;
+        let first = list.leaders.get(arrival).and_then(|first| first.checked_sub(1));
         let Some(group) = first.and_then(|first| groups.get_mut(first as usize)) else { continue };
         if group.0 == 0 {
             group.1 = ndx + 1;
         }
         group.0 += 1;
     }
-    for (raw, leader) in list.entries.iter().zip(&mut list.leaders) {
+    for (at, leader) in list.arrivals.iter().zip(&mut list.leaders) {
         let group = leader.checked_sub(1).and_then(|first| groups.get(first as usize));
         *leader = match group {
-            Some((2.., ndx)) if !raw.has(DEAD) => *ndx,
+            Some((2.., ndx)) if !dead(*at) => *ndx,
             _ => 0,
         };
     }
@@ -262,10 +253,10 @@ fn find_rooted(list: &FileList, path: &[u8]) -> Option<usize> {
 }
 
 fn find_modern(list: &FileList, path: &[u8]) -> Option<usize> {
-    let live =
-        |position: &usize| list.order.get(*position).is_some_and(|arrival| !at(list, *arrival).has(DEAD));
+    let dead = |at: &u32| list.records.marks(*at).1 & DEAD != 0;
+    let live = |position: &usize| list.order.get(*position).is_some_and(|at| !dead(at));
     let (parent, base) = split(path);
-    let file = list.names.find(parent).and_then(|rank| search(list, rank, base));
+    let file = list.names.find(parent).and_then(|dir| search(list, dir, base));
     file.filter(live).or_else(|| {
         let key = if matches!(path, b"" | b"/") { path.to_vec() } else { [path, b"/"].concat() };
         search(list, list.names.find(&key)?, b"").filter(live)
@@ -279,28 +270,24 @@ fn find_plain(list: &FileList, path: &[u8]) -> Option<usize> {
 
 /// Position of the first entry of a directory's number and a last component.
 fn search(list: &FileList, dir: u32, base: &[u8]) -> Option<usize> {
-    let share = share(&list.starts, dir);
-    let arrivals = list.order.get(share.clone())?;
-    let within = arrivals.partition_point(|arrival| list.names.base(at(list, *arrival)) < base);
-    let found = arrivals.get(within)?;
-    (list.names.base(at(list, *found)) == base).then_some(share.start + within)
+    let share = share(&list.starts, list.names.rank_of(dir) as usize);
+    let here = list.order.get(share.clone())?;
+    let within = here.partition_point(|at| list.records.base(*at) < base);
+    (list.records.base(*here.get(within)?) == base).then_some(share.start + within)
 }
 
 /// The same below 29.
 fn search_plain(list: &FileList, wanted: &[u8]) -> Option<usize> {
-    let order = |arrival: &u32| chained(path(list, at(list, *arrival)), (wanted, b""));
-    let position = list.order.partition_point(|arrival| order(arrival) == Ordering::Less);
-    let same = list.order.get(position).is_some_and(|arrival| order(arrival) == Ordering::Equal);
+    let order = |at: &u32| chained(path(list, *at), (wanted, b""));
+    let position = list.order.partition_point(|at| order(at) == Ordering::Less);
+    let same = list.order.get(position).is_some_and(|at| order(at) == Ordering::Equal);
     same.then_some(position)
 }
 
 /// Of several entries of one name below 29, the one that lives.
 fn survivor(list: &FileList, first: usize) -> Option<usize> {
-    let twin = |position: usize| list.order.get(position).map(|arrival| at(list, *arrival));
-    let name = twin(first)?;
-    let same = |raw: &&Raw| plain(list, name, raw) == Ordering::Equal;
-    (first..)
-        .map_while(|position| Some((position, twin(position).filter(same)?)))
-        .find(|(_, raw)| !raw.has(DEAD))
-        .map(|(position, _)| position)
+    let name = *list.order.get(first)?;
+    let twins = list.order.get(first..)?.iter().take_while(|at| plain(list, name, **at) == Ordering::Equal);
+    let lives = |at: &u32| list.records.marks(*at).1 & DEAD == 0;
+    (first..).zip(twins).find(|(_, at)| lives(at)).map(|(position, _)| position)
 }

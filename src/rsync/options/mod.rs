@@ -120,6 +120,8 @@ pub struct Options {
     pub partial: bool,
     /// `--remove-source-files`.
     pub remove_source_files: bool,
+    /// `--remove-sent-files`, its old name, spares what was here already.
+    pub remove_sent_only: bool,
     /// `--mkpath`.
     pub mkpath: bool,
     /// `--numeric-ids`: no id lists.
@@ -130,6 +132,10 @@ pub struct Options {
     pub fuzzy: bool,
     /// How many `-v`.
     pub verbose: u8,
+    /// `--info=name…`; `-vv` is 2.
+    pub info_name: u8,
+    /// `--info=skip…`; `-vv` is 1.
+    pub info_skip: u8,
     /// `-q`.
     pub quiet: bool,
     /// `-i`: `%i` in the format.

@@ -157,7 +157,7 @@ pub(super) static TABLE: &[Row] = &[
     word("force-delete", |o, on| o.force = on),
     word("ignore-errors", |o, on| o.ignore_errors = on),
     word("remove-source-files", |o, on| o.remove_source_files = on),
-    word("remove-sent-files", |o, on| o.remove_source_files = on),
+    word("remove-sent-files", |o, on| (o.remove_source_files, o.remove_sent_only) = (on, on)),
     // How files travel.
     flag("whole-file", b'W', |o, on| o.whole_file = Some(on)),
     row(
@@ -245,7 +245,7 @@ pub(super) static TABLE: &[Row] = &[
     ignored("msgs2stderr"),
     ignored_value("stderr"),
     ignored_value("outbuf"),
-    ignored_value("info"),
+    value("info", info),
     ignored_value("debug"),
     row("human-readable", Some(b'h'), Effect::Ignored),
     row("8-bit-output", Some(b'8'), Effect::Ignored),
@@ -310,6 +310,25 @@ fn choose_compression(options: &mut Options, name: Option<&[u8]>) {
 
 fn checksum_choice(options: &mut Options, name: &[u8]) -> Option<()> {
     options.checksum_choice = (name != b"auto" && !name.is_empty()).then(|| name.to_vec());
+    Some(())
+}
+
+/// Words with a level behind them; the two that a receiver has lines for.
+fn info(options: &mut Options, words: &[u8]) -> Option<()> {
+    for word in words.to_ascii_lowercase().split(|byte| *byte == b',') {
+        let name = word.iter().position(u8::is_ascii_digit).map_or(word, |at| word.get(..at).unwrap_or(word));
+        let level = match word.get(name.len()..) {
+            None | Some([]) => 1,
+            Some(digits) => number(digits)?,
+        };
+        match name {
+            b"name" => options.info_name = level,
+            b"skip" => options.info_skip = level,
+            b"all" => (options.info_name, options.info_skip) = (level, level),
+            b"none" => (options.info_name, options.info_skip) = (0, 0),
+            _ => {}
+        }
+    }
     Some(())
 }
 

@@ -96,7 +96,7 @@ impl Push<'_> {
 
     /// Whether the client wants to hear of an item with these flags.
     pub(super) fn tells(&self, flags: u16, xname: &[u8]) -> bool {
-        flags & SIGNIFICANT != 0 || !xname.is_empty() || self.options.verbose > 1 || self.itemizes() > 1
+        flags & SIGNIFICANT != 0 || !xname.is_empty() || self.tells_unchanged() || self.itemizes() > 1
     }
 
     /// How often `%i` was asked: 0, 1 (`-i`) or 2 (`-ii`: unchanged names too).

@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::ending::Ending;
 use self::generator::Generator;
@@ -62,6 +62,8 @@ pub struct Settings {
     pub io_timeout: u32,
     /// Publish nothing when the source was not whole.
     pub whole_only: bool,
+    /// How long the file list may take to come: a peer that trickles is never idle.
+    pub list_within: Duration,
 }
 
 /// What becomes of symbolic links that lead out of the destination.
@@ -77,12 +79,18 @@ pub enum ForeignLinks {
 /// The peer's bytes; a clone can drain them after the session.
 type Shared = Arc<Mutex<Box<dyn Read + Send>>>;
 
-/// Reads through the shared half.
-struct Source(Shared);
+/// Reads through the shared half, until the list is whole against a deadline.
+struct Source {
+    shared: Shared,
+    until: Option<Instant>,
+}
 
 impl Read for Source {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).read(buffer)
+        if self.until.is_some_and(|until| Instant::now() > until) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).read(buffer)
     }
 }
 
@@ -128,7 +136,7 @@ pub fn refuse(
         return error.exit;
     };
     let ending = Ending::new(out.clone(), Arc::clone(&input), settings.lang);
-    let mut source = Input::new(Source(input));
+    let mut source = Input::new(Source { shared: input, until: None });
     // No capabilities: nothing but versions and a seed is exchanged.
     let agreed = head(&mut source, &out, &Options::default(), settings);
     if let Ok(agreed) = agreed {
@@ -155,7 +163,8 @@ fn push(
     settings: &Settings,
 ) -> Result<Exit, Error> {
     let limits = &settings.limits;
-    let mut input = Input::new(Source(Arc::clone(input)));
+    let until = Instant::now().checked_add(settings.list_within);
+    let mut input = Input::new(Source { shared: Arc::clone(input), until });
     if options.secluded && settings.version.is_none() {
         let words = read_words(&mut input, 0, limits)?;
         options = options.parse_secluded(&words, limits)?;
@@ -178,6 +187,7 @@ fn push(
         Rules::default()
     };
     let list = FileList::read(&mut input, &options, &agreed.shape, limits)?;
+    input.get_mut().until = None;
     out.entries(list.len());
     if list.bytes() > limits.total_bytes {
         return Err(too_much(limits.total_bytes));

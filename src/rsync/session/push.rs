@@ -138,6 +138,28 @@ impl Push<'_> {
         }
     }
 
+    /// The same for what was here already.
+    pub(super) fn stands(&self, ndx: u32) {
+        if !self.options.remove_sent_only {
+            self.succeeded(ndx);
+        }
+    }
+
+    /// Whether the client wants to read names; below 29 it learns some of them from us only.
+    pub(super) fn tells_names(&self) -> bool {
+        self.options.verbose > 0 || self.options.info_name > 0
+    }
+
+    /// Whether the client wants to read of names that stay as they are.
+    pub(super) fn tells_unchanged(&self) -> bool {
+        self.options.verbose > 1 || self.options.info_name > 1
+    }
+
+    /// … and of names that an option leaves out.
+    pub(super) fn tells_skipped(&self) -> bool {
+        self.options.verbose > 1 || self.options.info_skip > 0
+    }
+
     /// Whether names that the sender does not have are removed.
     pub(super) fn deletes(&self) -> bool {
         self.options.delete != Delete::No && !self.target.single

@@ -231,7 +231,8 @@ fn transfer(
     let sum = BlockSum::new(agreed.transfer_sum, agreed.seed, agreed.seed_fix);
     for (n, name) in names.iter().enumerate() {
         let basis = Held(held(name).unwrap_or_default());
-        let head = SumHead::for_size(basis.size(), None, agreed.transfer_sum.len(), false);
+        let head =
+            SumHead::for_size(basis.size(), None, agreed.transfer_sum.len(), agreed.compression, false);
         ndx.write(n as i32, &mut out);
         if agreed.protocol >= 29 {
             put_short(&mut out, 0x8000);

@@ -4,6 +4,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use md5::{Digest as _, Md5};
+
 use crate::daemon::Daemon;
 use crate::peer::{self, Kind};
 
@@ -135,6 +139,28 @@ fn no_answer_but_the_right_one_opens() {
         assert!(text.starts_with("@ERROR"), "{answer:?}: {text}");
         door.alive();
     }
+}
+
+/// What was heard on the wire is worth nothing on the next connection.
+#[test]
+fn an_answer_that_was_right_once_opens_nothing_again() {
+    let door = Door::open("auth users = prep\nsecrets file = {work}/secrets");
+    let call = |answer: Option<String>| {
+        let (mut stream, mut reader) = door.call();
+        line(&mut reader);
+        stream.write_all(b"@RSYNCD: 31.0 md5\ndrop\n").unwrap();
+        let challenge = line(&mut reader);
+        let challenge = challenge.trim_end().strip_prefix("@RSYNCD: AUTHREQD ").unwrap();
+        let right = Md5::new().chain_update("una clave larga").chain_update(challenge).finalize();
+        let answer = answer.unwrap_or_else(|| format!("prep {}\n", STANDARD_NO_PAD.encode(right)));
+        stream.write_all(answer.as_bytes()).unwrap();
+        (line(&mut reader), answer)
+    };
+    let (opened, answer) = call(None);
+    assert_eq!(opened, "@RSYNCD: OK\n");
+    let (again, _) = call(Some(answer));
+    assert!(again.contains("@ERROR: auth failed on module drop"), "{again}");
+    assert_eq!(call(None).0, "@RSYNCD: OK\n", "and the right one still does");
 }
 
 #[test]

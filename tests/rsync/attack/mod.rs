@@ -2,6 +2,8 @@
 //! must hold: an end of its own, nothing outside touched, memory flat, no secret inside.
 
 mod daemon;
+mod known;
 mod list;
+mod race;
 mod start;
 mod transfer;

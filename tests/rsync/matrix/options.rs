@@ -165,6 +165,8 @@ fn basics() -> Vec<Case> {
         "-a --no-whole-file -i --stats",
         "-a --remove-source-files",
         "-a --remove-source-files -i -v",
+        "-a --remove-sent-files -i",
+        "-a --info=name2,skip2,del --existing",
     ];
     let mut cases: Vec<Case> = lines.into_iter().map(site).collect();
     cases.push(site("-a --old-args").since(3, 2, 6));
@@ -252,6 +254,7 @@ fn compression() -> Vec<Case> {
         "-a --zc=zstd -c -i",
         "-a --zc=zlib -B700 -I --stats",
         "-a --zc=zlib -B32768 -I --stats",
+        "-a --zc=zlib -B131072 -I",
         "-a --zc=zstd -B131072 -I --stats",
         "RSYNC_COMPRESS_LIST=lz4,zlib -a -z -I --stats",
         "RSYNC_COMPRESS_LIST=zlib -a -z -I --stats",

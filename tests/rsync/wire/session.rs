@@ -1,6 +1,7 @@
 //! A session as client with a server on pipes: handshake, list, requests, answers, goodbye.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -39,6 +40,8 @@ pub struct Start {
     pub words: Option<Vec<String>>,
     /// Words after the destination, where none belong.
     pub more: Vec<String>,
+    /// What is run with these words: the server under test, or a way to another one.
+    pub program: Vec<String>,
     /// Reads only between writes, as clients before 3.1 do: a server that waits for us to read hangs.
     pub blocking: bool,
     /// After this the server is killed and the session counts as hung.
@@ -55,6 +58,7 @@ impl Start {
             dest,
             words: None,
             more: Vec::new(),
+            program: Vec::new(),
             blocking: false,
             deadline,
         }
@@ -68,6 +72,13 @@ impl Start {
     pub fn option(mut self, option: &str) -> Self {
         self.options.push(option.to_owned());
         self
+    }
+
+    fn program(&self) -> Vec<OsString> {
+        match &self.program[..] {
+            [] => vec![peer::peer().into()],
+            program => program.iter().map(OsString::from).collect(),
+        }
     }
 
     /// The words after the server's name.
@@ -197,7 +208,7 @@ impl Session {
         // A ceiling on address space: a length believed before it is checked shows as an abort.
         let mut child = Command::new("/bin/sh")
             .args(["-c", "ulimit -v 2000000; exec \"$0\" \"$@\""])
-            .arg(peer::peer())
+            .args(start.program())
             .args(start.argv())
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -670,6 +681,10 @@ fn guard(child: &mut Child, deadline: Duration) -> Guard {
 
 /// VmHWM of a process, in KiB.
 fn resident_peak(pid: u32) -> Option<u64> {
+    // Until it has become the server, a child shares our own memory.
+    if std::fs::read_link(format!("/proc/{pid}/exe")).ok()? == std::env::current_exe().ok()? {
+        return Some(0);
+    }
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse().ok()

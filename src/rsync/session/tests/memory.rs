@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use crate::rsync::tree::{Basis, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree};
+use crate::rsync::tree::{
+    Basis, Committed, Found, Intent, Kind, Meta, NewFile, Refused, Summary, Time, Tree,
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
@@ -16,7 +18,7 @@ pub(super) enum Node {
 type Nodes = BTreeMap<Vec<u8>, (Node, Time)>;
 
 /// What the next commit says, after it was asked.
-type Verdict = Box<dyn Fn() -> Result<Option<String>, Refused> + Send + Sync>;
+type Verdict = Box<dyn Fn() -> Result<Committed, Refused> + Send + Sync>;
 
 pub(super) struct Memory {
     pub(super) nodes: Arc<Mutex<Nodes>>,
@@ -39,7 +41,7 @@ impl Memory {
             commits: Mutex::default(),
             begun: Mutex::default(),
             kept: Arc::default(),
-            verdict: Box::new(|| Ok(None)),
+            verdict: Box::new(|| Ok(Committed::Done(None))),
             panics_at: None,
         }
     }
@@ -179,7 +181,7 @@ impl Tree for Memory {
         Ok(())
     }
 
-    fn commit(&self, summary: &Summary) -> Result<Option<String>, Refused> {
+    fn commit(&self, summary: &Summary) -> Result<Committed, Refused> {
         self.commits.lock().unwrap().push(summary.clone());
         (self.verdict)()
     }

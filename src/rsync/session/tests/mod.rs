@@ -13,7 +13,7 @@ use super::{ForeignLinks, Settings, serve};
 use crate::rsync::error::{Exit, Lang};
 use crate::rsync::mux::Tag;
 use crate::rsync::options::Options;
-use crate::rsync::tree::Refused;
+use crate::rsync::tree::{Committed, Refused};
 use crate::rsync::{Limits, refuse};
 
 fn settings() -> Settings {
@@ -26,6 +26,7 @@ fn settings() -> Settings {
         keepalive: Duration::from_secs(60),
         io_timeout: 0,
         whole_only: true,
+        list_within: Duration::from_secs(600),
     }
 }
 
@@ -109,6 +110,15 @@ fn sources_are_acknowledged_after_the_commit() {
     let tree = Memory::new(&[("dst", Node::Dir)]);
     let ended = push(Client::new(&two()), "--server -rt --remove-source-files . dst/", &tree, &settings());
     assert_eq!((ended.exit, ended.heard.successes), (Exit::Ok, vec![1, 2]));
+}
+
+#[test]
+fn sources_are_not_acknowledged_while_the_host_has_yet_to_decide() {
+    let mut tree = Memory::new(&[("dst", Node::Dir)]);
+    tree.verdict = Box::new(|| Ok(Committed::Pending(Some("pending".into()))));
+    let ended = push(Client::new(&two()), "--server -rt --remove-source-files . dst/", &tree, &settings());
+    assert_eq!((ended.exit, tree.committed()), (Exit::Ok, 1));
+    assert!(ended.heard.has(Tag::Info, "pending") && ended.heard.successes.is_empty(), "{:?}", ended.heard);
 }
 
 #[test]
@@ -207,7 +217,7 @@ fn the_client_hears_from_us_while_the_commit_takes_its_time() {
                 .recv_timeout(Duration::from_secs(20))
                 .map_err(|_| Refused::partial("silence"))?;
         }
-        Ok(Some("published".into()))
+        Ok(Committed::Done(Some("published".into())))
     });
     let on_keepalive = Box::new(move || {
         let _ = heard.send(());
