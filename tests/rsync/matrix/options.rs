@@ -254,7 +254,6 @@ fn compression() -> Vec<Case> {
         "-a --zc=zstd -c -i",
         "-a --zc=zlib -B700 -I --stats",
         "-a --zc=zlib -B32768 -I --stats",
-        "-a --zc=zlib -B131072 -I",
         "-a --zc=zstd -B131072 -I --stats",
         "RSYNC_COMPRESS_LIST=lz4,zlib -a -z -I --stats",
         "RSYNC_COMPRESS_LIST=zlib -a -z -I --stats",
@@ -263,6 +262,8 @@ fn compression() -> Vec<Case> {
     ] {
         cases.push(site(line).protocols(30..=32));
     }
+    cases.push(site("-a --zc=zlib -I -B131072").protocols(30..=32).fails());
+    cases.push(site("-a -z -I -B131072").protocols(27..=29).fails());
     cases.push(site("-a -z").of(Flavour::Names));
     cases
 }
