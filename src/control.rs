@@ -210,21 +210,33 @@ pub struct Reception {
 /// A request with its way back.
 pub type Asked = (Request, oneshot::Sender<Answer>);
 
-/// Opens the socket (mode 0600) and hands every request on until the receiver is gone.
-pub async fn listen(path: PathBuf, to: mpsc::Sender<Asked>) -> io::Result<()> {
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
+/// An open socket; requests wait in it until somebody hears.
+pub struct Ear {
+    listener: UnixListener,
+    _named: Named,
+}
+
+impl Ear {
+    /// Opens the socket (mode 0600). Must be called within a tokio runtime.
+    pub fn open(path: PathBuf) -> io::Result<Self> {
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(Self { listener, _named: Named::at(path)? })
     }
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let _named = Named::at(path)?;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => _ = tokio::spawn(answer(stream, to.clone())),
-            Err(e) => {
-                tracing::warn!(error = %e, "control socket cannot accept");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+
+    /// Hands every request on, until the task is aborted.
+    pub async fn hear(self, to: mpsc::Sender<Asked>) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => _ = tokio::spawn(answer(stream, to.clone())),
+                Err(e) => {
+                    tracing::warn!(error = %e, "control socket cannot accept");
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
             }
         }
     }
@@ -305,7 +317,7 @@ mod tests {
         let path = dir.path().join("control.sock");
         assert_eq!(ask(&path, &Request::Status).unwrap(), None);
         let (to, mut from) = mpsc::channel::<Asked>(1);
-        let server = tokio::spawn(listen(path.clone(), to));
+        let server = tokio::spawn(Ear::open(path.clone()).unwrap().hear(to));
         tokio::spawn(async move {
             while let Some((request, back)) = from.recv().await {
                 assert_eq!(request, Request::Status);

@@ -16,6 +16,7 @@ pub mod durable;
 pub mod history;
 pub mod incident;
 pub mod ledger;
+pub mod metrics;
 pub mod model;
 pub mod monitor;
 pub mod package;

@@ -1,17 +1,18 @@
 //! The room of the person on duty: a page on a listener of its own, which readers never reach.
 //!
 //! Owns the listener (a unix socket or loopback by default), who may come in (`entrance`), what
-//! every request must satisfy before a page sees it (`guard`), and the pages (`pages`). Imports
-//! `control`, `ledger`, `config`, `clock` and `model`: a page reads the ledger and asks the
+//! every request must satisfy before a page sees it (`guard`), the pages (`pages`), and what monitors
+//! read (`measures`). Imports `control`, `ledger`, `metrics`, `config`, `clock` and `model`: a page reads the ledger and asks the
 //! running service what the command line asks, and changes nothing by itself.
 //!
 //! The flow: `listener` admits a connection by its address → `guard` checks host, origin, login, form
-//! token and whether actions are allowed → a page. Before the login only `/healthz` answers. After an
+//! token and whether actions are allowed → a page. Before the login only `/healthz` and, to `admin.metrics`, `/metrics` answer. After an
 //! error the connection ends and every other goes on.
 
 mod entrance;
 mod guard;
 mod listener;
+mod measures;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, Answer, Asked, Readers, Request, Status};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 
 pub use entrance::{Entrance, Session};
 pub use guard::Peer;
@@ -49,6 +51,8 @@ pub struct House {
     pub readers: PathBuf,
     /// Who may come in.
     pub entrance: Entrance,
+    /// What monitors measure.
+    pub metrics: Metrics,
 }
 
 impl House {
@@ -97,7 +101,7 @@ impl House {
 pub fn serve(house: House, listeners: Listeners, stop: CancellationToken) -> JoinHandle<()> {
     let config = house.config();
     let connections = config.admin.connections;
-    let service = guard::guarded(house.clone(), pages::routes());
+    let service = guard::guarded(house.clone(), pages::routes().merge(measures::routes()));
     tokio::spawn(listener::run(listeners, house, service, connections, stop))
 }
 

@@ -14,6 +14,7 @@ use crate::config::{Config, Fault};
 use crate::drop::watch::Watch;
 use crate::drop::{Drop, View};
 use crate::ledger::{Entry, Kind, Ledger, Refusals};
+use crate::metrics::Metrics;
 use crate::model::{Lang, Via};
 use crate::ssh::exec::{self, Setup};
 use crate::ssh::{Compat, Door, End, Event, HostKeys, Parts, Programs, sftp};
@@ -45,6 +46,7 @@ struct House {
     clock: Clock,
     ledger: Ledger,
     refusals: Refusals,
+    metrics: Metrics,
 }
 
 /// Opens the doors.
@@ -55,12 +57,14 @@ pub(super) async fn start(
     inherited: Vec<std::net::TcpListener>,
     drop: &Drop,
     ledger: &Ledger,
+    metrics: &Metrics,
 ) -> Result<Running, StartFault> {
     let house = Arc::new(House {
         config: Arc::clone(config),
         clock: clock.clone(),
         ledger: ledger.clone(),
         refusals: Refusals::new(ledger.clone()),
+        metrics: metrics.clone(),
     });
     let gate = gate(&house)?;
     let following = follow(&house, &gate);
@@ -257,6 +261,7 @@ impl House {
     fn tell(&self, event: Event) {
         match event {
             Event::Opened(grant) => {
+                self.metrics.ssh_session();
                 tracing::info!(name = grant.name, addr = %grant.addr, user = grant.user, "session opened");
             }
             Event::Closed { grant, end, lasted } => {

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Entrance;
 use crate::clock::Clock;
-use crate::control::{self, Answer, Asked, Request};
+use crate::control::{Answer, Asked, Ear, Request};
 use crate::drop::{Drop, DropError};
 use crate::ledger::{Entry, Kind, Ledger};
 use crate::model::{Lang, Outcome, Sender, Via};
@@ -46,11 +46,10 @@ pub(super) fn line() -> (mpsc::Sender<Asked>, mpsc::Receiver<Asked>) {
 
 /// Answers on the control socket, and whoever else holds the line, until the task is aborted.
 pub(super) async fn listen(
-    socket: PathBuf,
+    ear: Ear,
     desk: Desk,
     (to, mut from): (mpsc::Sender<Asked>, mpsc::Receiver<Asked>),
 ) {
-    let listening = control::listen(socket.clone(), to);
     let answering = async {
         while let Some((request, back)) = from.recv().await {
             let desk = desk.clone();
@@ -60,10 +59,7 @@ pub(super) async fn listen(
             });
         }
     };
-    let (ended, ()) = tokio::join!(listening, answering);
-    if let Err(error) = ended {
-        tracing::error!(%error, socket = %socket.display(), "operators cannot be heard");
-    }
+    tokio::join!(ear.hear(to), answering);
 }
 
 /// One question.

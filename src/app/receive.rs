@@ -12,11 +12,12 @@ use super::{Bound, StartFault, control_socket, doing, doors, operator, readers_s
 use crate::admin::{self, Entrance, House};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::Asked;
+use crate::control::{Asked, Ear};
 use crate::drop::{Arrival, Drop, Live, Lookers};
 use crate::durable::Dir;
 use crate::history::History;
 use crate::ledger::{self, Entry, Kind, Ledger};
+use crate::metrics::Metrics;
 use crate::model::ReleaseId;
 use crate::publisher::{self, Parts, Publisher};
 use crate::rehearsal::{self, Rehearsals, Witnesses};
@@ -160,17 +161,20 @@ pub(super) async fn start(
 ) -> Result<Running, StartFault> {
     let config = &Arc::clone(&settings.borrow());
     let core = tokio::task::block_in_place(|| core(config, clock, serving))?;
+    let metrics = Metrics::default();
+    tokio::spawn(metrics.follow(&core.ledger));
     let start = Entry::new(Kind::Start).with("half", "receive").with("version", env!("CARGO_PKG_VERSION"));
     doing("var/ledger", core.ledger.append(start.with("pid", std::process::id())))?;
     let (drop, arrivals) = core.drop(config, clock)?;
     let (to_publisher, orders) = mpsc::channel(ASKED);
-    let doors = doors::start(config, clock, stop, sockets.take("ssh"), &drop, &core.ledger).await?;
+    let doors = doors::start(config, clock, stop, sockets.take("ssh"), &drop, &core.ledger, &metrics).await?;
     let drained = CancellationToken::new();
     let publisher = tokio::spawn(core.publisher.run(arrivals, orders, drained.clone()));
     let socket = control_socket(config);
     doing("var/run", socket.parent().map_or(Ok(()), std::fs::create_dir_all))?;
+    let ear = doing("var/run/control.sock", Ear::open(socket))?;
     let line = operator::line();
-    let admin = admin(settings, clock, stop, sockets, &core.ledger, &line.0)?;
+    let admin = admin(settings, clock, stop, sockets, &core.ledger, &line.0, &metrics)?;
     let desk = operator::Desk {
         drop,
         ledger: core.ledger.clone(),
@@ -178,7 +182,7 @@ pub(super) async fn start(
         lang: config.lang,
         page: admin.page.clone(),
     };
-    let control = tokio::spawn(operator::listen(socket, desk, line));
+    let control = tokio::spawn(operator::listen(ear, desk, line));
     tokio::spawn(record(tidings, core.ledger.clone()));
     Ok(Running { doors, publisher, control, admin, ledger: core.ledger, drained })
 }
@@ -191,6 +195,7 @@ fn admin(
     sockets: &mut Sockets,
     ledger: &Ledger,
     control: &mpsc::Sender<Asked>,
+    metrics: &Metrics,
 ) -> Result<AdminPage, StartFault> {
     let now = Arc::clone(&settings.borrow());
     let inherited = doing("admin", sockets.take_admin())?;
@@ -206,6 +211,7 @@ fn admin(
         control: control.clone(),
         readers: readers_socket(&now),
         entrance: Entrance::default(),
+        metrics: metrics.clone(),
     };
     let page = operator::Page {
         entrance: house.entrance.clone(),

@@ -1,7 +1,6 @@
 //! The serving half: site → HTTPS. Needs nothing of the receiving half but its store.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -13,7 +12,7 @@ use super::sockets::Sockets;
 use super::{StartFault, doing, readers_socket, settings};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::control::{self, Answer, Asked, Readers, Request};
+use crate::control::{Answer, Asked, Ear, Readers, Request};
 use crate::durable::Dir;
 use crate::release::Reader;
 use crate::site::{Follower, Preview, Site, SiteEvent};
@@ -53,7 +52,8 @@ pub(super) async fn start(
     let server = doing("https", server)?;
     let (https, http) = (server.local_addrs(), server.redirect_addrs());
     doing("var/run", Dir::create(config.paths.var.join("run")))?;
-    let telling = tokio::spawn(tell(readers_socket(config), server.gauge()));
+    let ear = doing("var/run/readers.sock", Ear::open(readers_socket(config)))?;
+    let telling = tokio::spawn(tell(ear, server.gauge()));
     Ok(Running { https, http, server: tokio::spawn(server.run()), telling, follower, site })
 }
 
@@ -87,7 +87,7 @@ impl Running {
 }
 
 /// Answers who asks how the readers fare, until the task is aborted.
-async fn tell(socket: PathBuf, gauge: Gauge) {
+async fn tell(ear: Ear, gauge: Gauge) {
     let (to, mut from) = mpsc::channel::<Asked>(ASKED_AT_ONCE);
     let answering = async {
         while let Some((request, back)) = from.recv().await {
@@ -99,10 +99,7 @@ async fn tell(socket: PathBuf, gauge: Gauge) {
             let _ = back.send(answer);
         }
     };
-    let (ended, ()) = tokio::join!(control::listen(socket.clone(), to), answering);
-    if let Err(error) = ended {
-        tracing::error!(%error, socket = %socket.display(), "nobody can ask for the readers");
-    }
+    tokio::join!(ear.hear(to), answering);
 }
 
 fn readers(gauge: &Gauge) -> Readers {

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::night::{Answer, Node, curl, shown};
+use crate::cuts::Cuts;
+use crate::night::{Answer, Node, curl, piped, shown};
 
 /// Where the page is on TCP.
 fn address(node: &Node) -> String {
@@ -83,4 +84,30 @@ fn the_health_check_tells_a_service_that_answers_from_one_that_does_not() {
     node.up("serve");
     let half = node.difusor(&["healthcheck"]);
     assert_eq!(half.status.code(), Some(0), "{}", shown(&half));
+}
+
+#[test]
+fn a_monitor_measures_the_night_without_a_link() {
+    let (node, cuts) = (Node::start_with("[admin]\nlisten = [\"127.0.0.1:0\"]\n"), Cuts::good(0));
+    assert!(node.scp(&[], &[&cuts.path(0)], "").status.success());
+    node.wait_live(&cuts.path(0));
+    let url = format!("http://{}/metrics", address(&node));
+    let answer = curl(&url, &[]);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = answer.text();
+    let value = |name: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|v| v.parse::<f64>().ok()).unwrap_or_else(|| panic!("no {name} in\n{text}"))
+    };
+    assert_eq!(value("difusor_cuts_total{result=\"published\"}"), 1.0);
+    assert_eq!(value("difusor_receive_seconds_count{via=\"sftp\"}"), 1.0);
+    let bytes = std::fs::metadata(cuts.path(0)).unwrap().len() as f64;
+    assert_eq!(value("difusor_receive_bytes_total{via=\"sftp\"}"), bytes);
+    assert!(value("difusor_ssh_auth_total{result=\"accepted\"}") >= 1.0);
+    assert!(value("difusor_http_requests_total") >= 1.0 && value("difusor_disk_free_bytes") > 0.0);
+    assert!(value("difusor_cut_age_seconds") >= 0.0 && value("difusor_cert_expiry_timestamp_seconds") > 0.0);
+    let checked = piped(Command::new("promtool").args(["check", "metrics"]), text.as_bytes());
+    assert!(checked.status.success() && checked.stderr.is_empty(), "{}", shown(&checked));
+    let open = curl(&url, &["-H", "Accept: application/openmetrics-text;version=1.0.0"]);
+    assert!(open.text().ends_with("# EOF\n"), "{}", open.text());
 }

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["ledger", "access", "simulate", "stats"],
     &["history", "incident", "cadence", "monitor"],
     &["control"],
-    &["drop"],
+    &["drop", "metrics"],
     &["package"],
     &["release"],
     &["site", "audit", "rehearsal"],
