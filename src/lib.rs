@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod model;
 pub mod monitor;
+pub mod ntp;
 pub mod package;
 pub mod preflight;
 pub mod publisher;

@@ -35,6 +35,22 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// The networks that it names and those that it excludes, for who writes rules of a firewall;
+    /// patterns with `*` and `?` are in neither.
+    pub fn networks(&self) -> (Vec<IpNet>, Vec<IpNet>) {
+        let of = |sense| {
+            let rules = self.rules.iter().filter(move |rule| rule.sense == sense);
+            let nets = rules.filter_map(|rule| match &rule.pattern {
+                Pattern::Net(net) => Some(*net),
+                Pattern::Glob(_) => None,
+            });
+            nets.collect()
+        };
+        (of(Sense::Included), of(Sense::Excluded))
+    }
+}
+
 impl fmt::Display for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)

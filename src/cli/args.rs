@@ -1,7 +1,7 @@
 //! The command line: verbs, options and their help, in Spanish; [`super::english`]
 //! has the other language. Man pages and completions are made from this too.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -67,6 +67,11 @@ pub(super) enum Verb {
         after_help = "Ejemplos:\n  difusor check --config /srv/prep/difusor.toml\n  difusor check --json"
     )]
     Check,
+    /// Lo que puede saberse antes de la noche: reloj, DNS, puertos, disco, llaves… (salida 1 si algo falla)
+    #[command(
+        after_help = "Ejemplos:\n  difusor doctor\n  difusor doctor --offline --json\n  difusor doctor --requirements durango\n  difusor doctor --firewall nft --admin 198.51.100.0/24 > reglas.nft"
+    )]
+    Doctor(Doctor),
     /// Qué se ve, qué espera y qué llegó al final
     #[command(after_help = "Ejemplos:\n  difusor status\n  difusor status --json")]
     Status,
@@ -187,6 +192,34 @@ pub(super) struct Init {
     /// Nombre público del sitio
     #[arg(long, value_name = "NOMBRE")]
     pub domain: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// No preguntar nada a la red
+    #[arg(long)]
+    pub offline: bool,
+    /// Dirección pública de esta máquina, para probar los puertos a través de ella; puede repetirse
+    #[arg(long, value_name = "IP")]
+    pub public: Vec<IpAddr>,
+    /// Dirección del sitio como la escriben los lectores; por omisión https:// y el dominio
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// En vez de preguntar, mide la instancia con cada cláusula de una convocatoria
+    #[arg(long, value_name = "PERFIL", conflicts_with = "firewall")]
+    pub requirements: Option<String>,
+    /// En vez de preguntar, escribe las reglas del cortafuegos
+    #[arg(long, value_name = "PROGRAMA")]
+    pub firewall: Option<Firewall>,
+    /// Con --firewall: red desde la que usted administra esta máquina por el puerto 22; puede repetirse
+    #[arg(long, value_name = "RED")]
+    pub admin: Vec<IpNet>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Firewall {
+    Nft,
+    Ufw,
 }
 
 #[derive(Debug, Subcommand)]

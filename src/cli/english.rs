@@ -57,6 +57,8 @@ const VALUES: &[(&str, &str)] = &[
     ("FALLA@CORTE", "FAULT@CUT"),
     ("URL", "URL"),
     ("INTÉRPRETE", "SHELL"),
+    ("IP", "IP"),
+    ("PROGRAMA", "PROGRAM"),
 ];
 
 /// What is Spanish in the examples.
@@ -72,6 +74,7 @@ const WORDS: &[(&str, &str)] = &[
     ("--reason prueba", "--reason rehearsal"),
     ("/tmp/noche", "/tmp/night"),
     ("bitacora.jsonl", "ledger.jsonl"),
+    ("reglas.nft", "rules.nft"),
     // In Spanish the pages go where man looks for Spanish ones.
     ("man --lang en /usr/local/share/man/man8", "man /usr/local/share/man/man8"),
     ("man /usr/local/share/man/es/man8", "man --lang es /usr/local/share/man/es/man8"),
@@ -242,6 +245,31 @@ const TEXTS: &[(&str, &str)] = &[
         "Public address that is checked too, file by file",
     ),
     ("El intérprete", "The shell"),
+    (
+        "Lo que puede saberse antes de la noche: reloj, DNS, puertos, disco, llaves… (salida 1 si algo falla)",
+        "What can be known before the night: clock, DNS, ports, disk, keys… (exit 1 if something fails)",
+    ),
+    ("No preguntar nada a la red", "Ask nothing of the network"),
+    (
+        "Dirección pública de esta máquina, para probar los puertos a través de ella; puede repetirse",
+        "Public address of this machine, to try the ports through it; may be repeated",
+    ),
+    (
+        "Dirección del sitio como la escriben los lectores; por omisión https:// y el dominio",
+        "Address of the site as readers write it; by default https:// and the domain",
+    ),
+    (
+        "En vez de preguntar, mide la instancia con cada cláusula de una convocatoria",
+        "Rather than ask, measure the instance by each clause of a call",
+    ),
+    (
+        "En vez de preguntar, escribe las reglas del cortafuegos",
+        "Rather than ask, write the rules of the firewall",
+    ),
+    (
+        "Con --firewall: red desde la que usted administra esta máquina por el puerto 22; puede repetirse",
+        "With --firewall: network from which you administer this machine at port 22; may be repeated",
+    ),
 ];
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod args;
 mod audit;
 mod check;
 mod demo;
+mod doctor;
 mod english;
 mod explain;
 mod healthcheck;
@@ -96,6 +97,7 @@ fn run(cli: Cli, lang: Lang) -> Done {
         Verb::Receive => service::run(&common, service::Half::Receive),
         Verb::Serve => service::run(&common, service::Half::Serve),
         Verb::Check => check::run(&common, out),
+        Verb::Doctor(doctor) => doctor::run(&doctor, &common, out),
         Verb::Status => status::run(&common, out),
         Verb::Releases(verb) => releases::run(verb, &common, out),
         Verb::Publish(publish) => releases::publish(publish, &common, out),

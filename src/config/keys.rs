@@ -179,6 +179,11 @@ keys! {
     "session" = "\"12h\"": "Cuánto dura la sesión que abre un enlace" | "How long the session that a link opens lasts";
     "connections" = "64": "Conexiones a la página a la vez" | "Connections to the page at once";
 }
+"doctor" {
+    "ntp" = "[\"cronos.cenam.mx\", \"pool.ntp.org\"]": "Servidores NTP a los que difusor doctor pregunta la hora, hasta que uno contesta; vacío no pregunta" | "NTP servers that difusor doctor asks for the hour, until one answers; empty asks none";
+    "timeout" = "\"5s\"": "Cuánto espera difusor doctor cada respuesta de la red" | "How long difusor doctor waits for each answer from the network";
+    "public" = "[]": "Direcciones públicas de esta máquina, para probar sus puertos a través de ellas" | "Public addresses of this machine, to try its ports through them";
+}
 }
 
 /// The sections that are arrays of tables (`[[event]]`).
@@ -227,4 +232,5 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "La página de guardia; se entra con: difusor admin link",
         "The page of the person on duty; come in with: difusor admin link",
     ),
+    ("doctor", "Lo que se pregunta antes de la noche", "What is asked before the night"),
 ];

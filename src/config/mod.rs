@@ -6,6 +6,7 @@
 //! own settings are composed from it in `app`.
 
 mod admin;
+mod doctor;
 mod keys;
 mod profile;
 mod read;
@@ -24,6 +25,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::model::{Event, EventKind, Lang};
 pub use admin::{Admin, AdminPlace};
+pub use doctor::Doctor;
 pub use keys::{ARRAYS, KEYS, Key, SECTIONS};
 pub use profile::Profile;
 pub use read::Fault;
@@ -62,6 +64,7 @@ pub struct Config {
     pub events: Vec<Event>,
     pub log: Log,
     pub admin: Admin,
+    pub doctor: Doctor,
 }
 
 /// Section `[paths]`, made absolute.
@@ -307,6 +310,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         log: log(r, root)?,
         admin: admin::section(r, root, &paths.var)?,
         paths,
+        doctor: doctor::section(r, root)?,
         zone,
     })
 }

@@ -205,7 +205,7 @@ fn renewal(begins: Timestamp, ends: Timestamp) -> Timestamp {
 }
 
 /// Chain and key.
-pub(super) const CERTIFICATE: &str = "acme.pem";
+pub const CERTIFICATE: &str = "acme.pem";
 /// Directory and credentials.
 const ACCOUNT: &str = "acme-account.json";
 const ACCOUNT_BYTES_MAX: u64 = 64 * 1024;

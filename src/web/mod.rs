@@ -49,6 +49,7 @@ use crate::site::Site;
 
 use acme::Acme;
 pub use acme::AcmeConfig;
+pub use acme::CERTIFICATE as ACME_CERTIFICATE;
 use admission::Admission;
 use certificate::Certificates;
 pub use certificate::{CertificateError, Facts, SELF_SIGNED_CHAIN, Shown, inspect};

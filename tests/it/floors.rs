@@ -7,7 +7,7 @@ use std::path::Path;
 /// Lowest floor first. Rooms on one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
     &["archive", "durable", "clock", "rsync"],
-    &["model"],
+    &["model", "ntp"],
     &["ledger", "access", "simulate", "stats"],
     &["history", "incident", "cadence", "monitor"],
     &["control"],

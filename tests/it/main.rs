@@ -18,6 +18,7 @@ mod crashes;
 mod cuts;
 mod disk_full;
 mod docs;
+mod doctor;
 mod drop_folder;
 mod fairness;
 mod first_cut;

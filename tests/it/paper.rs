@@ -19,6 +19,7 @@ const VERBS: &[&str] = &[
     "receive",
     "serve",
     "check",
+    "doctor",
     "status",
     "releases",
     "releases list",
@@ -438,6 +439,9 @@ fn every_verb_answers_machines_without_a_service() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["status"], 4, "difusor.status/1"),
         (&["check"], 0, "difusor.check/1"),
+        (&["doctor", "--offline"], 1, "difusor.doctor/1"),
+        (&["doctor", "--offline", "--requirements", "durango"], 1, "difusor.requirements/1"),
+        (&["doctor", "--firewall", "nft"], 0, "difusor.firewall/1"),
         (&["keys", "list"], 0, "difusor.keys/1"),
         (&["releases", "list"], 0, "difusor.releases/1"),
         (&["releases", "show"], 0, "difusor.release/1"),
