@@ -1,4 +1,4 @@
-//! Manual pages and completions, from the same source as the help.
+//! Manual pages and completions, from the same sources as the help and the configuration.
 //!
 //! Pages are written here rather than by clap's generator: its headings are English only,
 //! and it has no section for examples or exit codes.
@@ -11,6 +11,7 @@ use clap::{Arg, Command};
 use clap_complete::Shell;
 
 use super::{Done, usage};
+use crate::config::{ARRAYS, KEYS, SECTIONS};
 use crate::model::Lang;
 
 /// Day on which the command line last changed; fixed, so that pages are the same on any machine.
@@ -41,7 +42,43 @@ pub(super) fn man(dir: &Path, lang: Lang) -> Done {
     let mut command = usage::command(lang);
     command.build();
     pages(&command, "difusor", &[], dir, lang)?;
+    std::fs::write(dir.join("difusor.toml.5"), configuration(lang))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The page of the configuration file: every section and key, from the table that the file is read by.
+fn configuration(lang: Lang) -> String {
+    let mut page =
+        format!(".TH DIFUSOR.TOML 5 {DATE} \"difusor {}\" difusor\n", escape(env!("CARGO_PKG_VERSION")));
+    heading(&mut page, lang.pick("NOMBRE", "NAME"));
+    let about = lang.pick("configuración de difusor", "configuration of difusor");
+    let _ = writeln!(page, "difusor.toml \\- {}", escape(about));
+    heading(&mut page, lang.pick("DESCRIPCIÓN", "DESCRIPTION"));
+    let text = lang.pick(
+        "TOML, que difusor init escribe comentado. Toda clave tiene un valor por omisión; una desconocida es una falta que nombra la más parecida. Las rutas relativas parten de la carpeta del archivo. Compruébelo con difusor check.",
+        "TOML, which difusor init writes with comments. Every key has a default; an unknown one is a fault that names the nearest. Relative paths start from the folder of the file. Check it with difusor check.",
+    );
+    let _ = writeln!(page, "{}", escape(text));
+    for (section, es, en) in SECTIONS {
+        let array = ARRAYS.contains(section);
+        match *section {
+            "" => heading(&mut page, &escape(lang.pick(es, en)).to_uppercase()),
+            name if array => heading(&mut page, &escape(&format!("[[{name}]]"))),
+            name => heading(&mut page, &escape(&format!("[{name}]"))),
+        }
+        if !section.is_empty() {
+            let _ = writeln!(page, "{}.", escape(lang.pick(es, en)));
+        }
+        for key in KEYS.iter().filter(|key| key.section == *section) {
+            let default =
+                if key.default.is_empty() { String::new() } else { format!(" = {}", escape(key.default)) };
+            let _ =
+                writeln!(page, ".TP\n{}{default}\n{}.", bold(key.name), escape(lang.pick(key.es, key.en)));
+        }
+    }
+    heading(&mut page, lang.pick("VÉASE TAMBIÉN", "SEE ALSO"));
+    let _ = writeln!(page, "{}(8),\n{}(8)", bold("difusor"), bold("difusor-check"));
+    page
 }
 
 /// The page of a verb and those of the verbs under it; `around` is its group and the group's verbs.

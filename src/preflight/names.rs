@@ -162,19 +162,14 @@ pub(super) fn is_public(address: IpAddr) -> bool {
         IpAddr::V4(v4) => {
             let [a, b, ..] = v4.octets();
             let shared = a == 100 && (64..128).contains(&b);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || shared)
-                && !v4.is_multicast()
-                && !v4.is_broadcast()
-                && !v4.is_documentation()
+            let local = v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared;
+            let nobodys = v4.is_unspecified() || v4.is_documentation();
+            !(local || nobodys || v4.is_multicast() || v4.is_broadcast())
         }
         IpAddr::V6(v6) => {
             let documentation = v6.segments().starts_with(&[0x2001, 0xdb8]);
-            !(documentation
-                || v6.is_loopback()
-                || v6.is_unspecified()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local())
-                && !v6.is_multicast()
+            let local = v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local();
+            !(local || documentation || v6.is_unspecified() || v6.is_multicast())
         }
     }
 }

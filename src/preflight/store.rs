@@ -78,7 +78,7 @@ fn need(scene: &Scene<'_>) -> Need {
         Ok(n) if n > 0 => sizes.iter().sum::<u64>() / n,
         _ => scene.call.package,
     };
-    let (unpacked, files) = live(scene).unwrap_or((package.saturating_mul(2), FILES));
+    let (unpacked, files) = live(scene).unwrap_or_else(|| (package.saturating_mul(2), FILES));
     let period = scene.call.period.as_secs().max(1);
     let cuts = u64::try_from(hours::time_to_come(scene).as_secs() / period).unwrap_or(0);
     let trees = scene.config.release.keep as u64 + 1;

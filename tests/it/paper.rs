@@ -192,7 +192,8 @@ fn manual_pages_are_whole_and_clean() {
             .iter()
             .map(|verb| dir.path().join(format!("difusor {verb}").trim().replace(' ', "-") + ".8"))
             .collect();
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), pages.len());
+        let file = dir.path().join("difusor.toml.5");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), pages.len() + 1);
         for page in &pages {
             let text = std::fs::read_to_string(page).unwrap();
             for heading in headings {
@@ -204,7 +205,17 @@ fn manual_pages_are_whole_and_clean() {
                 assert!(text.contains(&format!("\\fB{code}\\fR")), "{}: exit {code}", page.display());
             }
         }
-        let lint = Command::new("mandoc").args(["-Tlint", "-W", "warning"]).args(&pages).output().unwrap();
+        let keys = std::fs::read_to_string(&file).unwrap();
+        for key in difusor::config::KEYS {
+            let name = key.name.replace('-', "\\-");
+            assert!(keys.contains(&format!("\n.TP\n\\fB{name}\\fR")), "difusor.toml(5): {}", key.name);
+        }
+        let lint = Command::new("mandoc")
+            .args(["-Tlint", "-W", "warning"])
+            .args(&pages)
+            .arg(&file)
+            .output()
+            .unwrap();
         assert!(lint.status.success() && lint.stdout.is_empty(), "{}", shown(&lint));
     }
 }
