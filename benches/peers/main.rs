@@ -4,7 +4,7 @@
 //! `… -- receive [MiB]` throughput and server CPU against OpenSSH's sshd; `… -- handshake [n]`;
 //! `… -- rsync [rounds]` pushes by rsync against sshd and against rsync's own daemon;
 //! `… -- night [cuts]` memory and disk of a whole night; `… -- readers [rounds] [seconds]` server CPU of a
-//! request against nginx; `… -- idle [connections]` memory of connections that say nothing. `benches/README.md` has the numbers
+//! request against nginx, with `--nginx-src` also against 1.28; `… -- idle [connections]` memory of connections that say nothing. `benches/README.md` has the numbers
 //! and says how to read them. Whatever is started here is ended here, a panic included.
 
 #![allow(
@@ -22,6 +22,7 @@
 
 mod delay;
 mod load;
+mod nginx;
 #[path = "../../tests/it/night.rs"]
 #[allow(dead_code, reason = "a bench needs half of it")]
 mod night;
@@ -41,6 +42,7 @@ use std::process::Command;
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let number = |n: usize, default: u64| args.get(n).and_then(|a| a.parse().ok()).unwrap_or(default);
+    let has = |flag: &str| args.iter().any(|a| a == flag);
     let verb = args.first().map(String::as_str);
     println!("load {}", fs::read_to_string("/proc/loadavg").unwrap().trim());
     match verb {
@@ -49,10 +51,10 @@ fn main() {
         Some("handshake") => receive::handshake(number(1, 200)),
         Some("rsync") => rsync::rsync(number(1, 5)),
         Some("night") => load::whole_night(number(1, 97)),
-        Some("readers") => readers::compare(number(1, 3), number(2, 2)),
+        Some("readers") => readers::compare(number(1, 3), number(2, 2), has("--nginx-src")),
         Some("idle") => readers::idle(usize::try_from(number(1, 10_000)).unwrap()),
         _ => println!(
-            "say which: readers [rounds] [seconds] | idle [connections] | delay [cuts] | receive [MiB] | handshake [n] | rsync [rounds] | night [cuts]"
+            "say which: readers [rounds] [seconds] [--nginx-src] | idle [connections] | delay [cuts] | receive [MiB] | handshake [n] | rsync [rounds] | night [cuts]"
         ),
     }
     println!("load {}", fs::read_to_string("/proc/loadavg").unwrap().trim());

@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::median;
+use crate::nginx::{self, Nginx};
 use crate::night::{self, Node};
-use crate::script::free_port;
 use crate::steady::Anybody;
 
 /// One thing that is asked: its name, path, and how h2load asks it.
@@ -46,21 +46,23 @@ struct Side {
     pids: Vec<u32>,
 }
 
-pub fn compare(rounds: u64, seconds: u64) {
+pub fn compare(rounds: u64, seconds: u64, also_of_crate: bool) {
     pin_ourselves();
     let (node, files) = ours();
-    let nginx = Nginx::start(&node, files.path());
-    let sides = [
-        Side { address: node.https, pids: vec![node.pid()] },
-        Side { address: nginx.address, pids: nginx.pids() },
-    ];
-    println!("CPU of the server, µs a request: difusor, nginx, nginx / difusor (range)");
+    let mut programs = vec![PathBuf::from(nginx::OF_DEBIAN)];
+    if also_of_crate {
+        programs.push(nginx::of_crate());
+    }
+    let others: Vec<Nginx> = programs.iter().map(|p| Nginx::start(p, &node, files.path())).collect();
+    let mut sides = vec![Side { address: node.https, pids: vec![node.pid()] }];
+    sides.extend(others.iter().map(|nginx| Side { address: nginx.address, pids: nginx.pids() }));
+    println!("CPU of the server, µs a request: difusor, then of each nginx: µs, ratio to difusor (range)");
     for row in ROWS {
-        let options = sides.each_ref().map(|side| options(side, row));
-        in_turns(row.name, rounds, |n| load(&sides[n], row, &options[n], seconds));
+        let options: Vec<_> = sides.iter().map(|side| options(side, row)).collect();
+        in_turns(row.name, rounds, sides.len(), |n| load(&sides[n], row, &options[n], seconds));
     }
     for (name, kind) in [("handshake TLS 1.3", Kind::Full), ("handshake resumed", Kind::Resumed)] {
-        in_turns(name, rounds, |n| handshakes(&sides[n], kind, seconds));
+        in_turns(name, rounds, sides.len(), |n| handshakes(&sides[n], kind, seconds));
     }
     // The OpenSSL of Debian 12 does not speak it: there is nothing to compare with.
     let taken: Vec<f64> = (0..rounds).map(|_| handshakes(&sides[0], Kind::PostQuantum, seconds)).collect();
@@ -70,7 +72,7 @@ pub fn compare(rounds: u64, seconds: u64) {
 /// Memory of connections that say nothing.
 pub fn idle(count: usize) {
     let (node, files) = ours();
-    let nginx = Nginx::start(&node, files.path());
+    let nginx = Nginx::start(Path::new(nginx::OF_DEBIAN), &node, files.path());
     for (name, side) in [
         ("difusor", Side { address: node.https, pids: vec![node.pid()] }),
         ("nginx", Side { address: nginx.address, pids: nginx.pids() }),
@@ -90,23 +92,22 @@ pub fn idle(count: usize) {
     }
 }
 
-fn in_turns(name: &str, rounds: u64, measure: impl Fn(usize) -> f64) {
-    let mut taken = [Vec::new(), Vec::new()];
+fn in_turns(name: &str, rounds: u64, sides: usize, measure: impl Fn(usize) -> f64) {
+    let mut taken = vec![Vec::new(); sides];
     for _ in 0..rounds {
         for (n, taken) in taken.iter_mut().enumerate() {
             taken.push(measure(n));
         }
     }
-    let [ours, theirs] = &taken;
-    let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| b / a).collect();
-    let (low, high) =
-        (ratios.iter().copied().fold(f64::MAX, f64::min), ratios.iter().copied().fold(0.0, f64::max));
-    println!(
-        "{name:<24} {:>8.1} {:>8.1}   {:.2} ({low:.2}–{high:.2})",
-        median(ours),
-        median(theirs),
-        median(&ratios)
-    );
+    let ours = &taken[0];
+    print!("{name:<24} {:>8.1}", median(ours));
+    for theirs in &taken[1..] {
+        let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| b / a).collect();
+        let low = ratios.iter().copied().fold(f64::MAX, f64::min);
+        let high = ratios.iter().copied().fold(0.0, f64::max);
+        print!("   {:>8.1} {:.2} ({low:.2}–{high:.2})", median(theirs), median(&ratios));
+    }
+    println!();
 }
 
 fn pin_ourselves() {
@@ -173,56 +174,6 @@ fn json(size: usize) -> String {
     }
     text.pop();
     text + "]"
-}
-
-/// nginx as a good administrator sets it up.
-struct Nginx {
-    child: Child,
-    address: SocketAddr,
-    _dir: tempfile::TempDir,
-}
-
-impl Nginx {
-    fn start(node: &Node, files: &Path) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, port) = (dir.path().display(), free_port());
-        let tls = node.path("var/tls");
-        let conf = format!(
-            "user root; daemon off; worker_processes 1; pid {path}/pid; error_log {path}/error;\n\
-             worker_rlimit_nofile 30000; events {{ worker_connections 20000; }}\n\
-             http {{ include /etc/nginx/mime.types; access_log off; server_tokens off;\n\
-             client_body_temp_path {path}/b; proxy_temp_path {path}/p; fastcgi_temp_path {path}/f;\n\
-             uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;\n\
-             sendfile on; tcp_nopush on; tcp_nodelay on; keepalive_timeout 75; keepalive_requests 1000000000;\n\
-             gzip_static on; gzip_vary on; output_buffers 2 256k;\n\
-             open_file_cache max=10000 inactive=60s; open_file_cache_valid 30s; open_file_cache_min_uses 1;\n\
-             ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:20m; ssl_session_tickets on;\n\
-             ssl_conf_command Ciphersuites TLS_AES_128_GCM_SHA256; ssl_ecdh_curve X25519;\n\
-             ssl_certificate {tls}/self-signed.pem; ssl_certificate_key {tls}/self-signed.key;\n\
-             server {{ listen 127.0.0.1:{port} ssl http2 reuseport backlog=4096; root {root}; etag on; }} }}\n",
-            tls = tls.display(),
-            root = files.display(),
-        );
-        fs::write(dir.path().join("nginx.conf"), conf).unwrap();
-        let mut nginx = Command::new("taskset");
-        nginx.args(["-c", "0", "/usr/sbin/nginx", "-p"]).arg(dir.path());
-        let child = nginx.arg("-c").arg(dir.path().join("nginx.conf")).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(500));
-        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)), _dir: dir }
-    }
-
-    fn pids(&self) -> Vec<u32> {
-        let found = Command::new("pgrep").args(["-P", &self.child.id().to_string()]).output().unwrap();
-        String::from_utf8(found.stdout).unwrap().lines().map(|pid| pid.parse().unwrap()).collect()
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
 }
 
 /// What a row adds for one side: the tag that it would answer 304 to.
@@ -315,23 +266,42 @@ async fn one_request(
     stream
 }
 
-/// µs of CPU of a new connection with one request.
+/// µs of CPU of a new connection with one request, many of them under way at once: a server that sleeps
+/// between any two packets would be measured by its naps.
 fn handshakes(side: &Side, kind: Kind, seconds: u64) -> f64 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = client(kind);
-        drop(one_request(side.address, &client).await);
-        let (before, begun, mut done) = (spent(&side.pids), Instant::now(), 0.0);
-        while begun.elapsed() < Duration::from_secs(seconds) {
-            let mut stream = one_request(side.address, &client).await;
-            let expected = match kind {
-                Kind::Resumed => rustls::HandshakeKind::Resumed,
-                Kind::Full | Kind::PostQuantum => rustls::HandshakeKind::Full,
-            };
-            assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected));
-            let _ = stream.shutdown().await;
-            done += 1.0;
+        let mut clients = Vec::new();
+        for _ in 0..AT_ONCE {
+            let client = client(kind);
+            drop(one_request(side.address, &client).await);
+            clients.push(client);
         }
+        let (before, until) = (spent(&side.pids), Instant::now() + Duration::from_secs(seconds));
+        let mut readers = tokio::task::JoinSet::new();
+        for client in clients {
+            readers.spawn(connects(side.address, client, kind, until));
+        }
+        let done: f64 = readers.join_all().await.iter().sum();
         (spent(&side.pids) - before) / done
     })
 }
+
+/// One reader who comes again and again; how often.
+async fn connects(address: SocketAddr, client: Arc<rustls::ClientConfig>, kind: Kind, until: Instant) -> f64 {
+    let mut done = 0.0;
+    while Instant::now() < until {
+        let mut stream = one_request(address, &client).await;
+        let expected = match kind {
+            Kind::Resumed => rustls::HandshakeKind::Resumed,
+            Kind::Full | Kind::PostQuantum => rustls::HandshakeKind::Full,
+        };
+        assert_eq!(stream.get_ref().1.handshake_kind(), Some(expected));
+        let _ = stream.shutdown().await;
+        done += 1.0;
+    }
+    done
+}
+
+/// Readers who connect at once.
+const AT_ONCE: usize = 32;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::content::{Coding, Content};
@@ -24,10 +25,19 @@ pub enum Freshness {
 pub struct Head {
     /// The strong entity tag, with its quotes.
     pub tag: HeaderValue,
-    /// The header block of a whole answer.
-    pub whole: HeaderMap,
-    /// The header block of a 304.
-    pub unchanged: HeaderMap,
+    /// The head of a whole answer.
+    pub whole: Arc<Block>,
+    /// The head of a 304.
+    pub unchanged: Arc<Block>,
+}
+
+/// A header block in both forms that it leaves in.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// By name.
+    pub fields: HeaderMap,
+    /// Status line and field lines of HTTP/1, without those of the connection and the empty line at the end.
+    pub lines: Bytes,
 }
 
 /// One path of a snapshot.

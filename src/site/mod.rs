@@ -32,7 +32,7 @@ use crate::clock::Clock;
 use crate::release::Release;
 
 pub use content::{Coding, Content, Stored};
-pub use entry::{Entry, Freshness, Head};
+pub use entry::{Block, Entry, Freshness, Head};
 pub use follow::{Follower, SiteEvent};
 pub use live::{Found, Live, LoadError};
 pub use media::Media;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
@@ -81,8 +81,8 @@ impl Body {
     }
 
     /// Is told of for as long as it lives.
-    pub(super) fn observed(mut self, observed: Observed) -> Self {
-        self.observed = Some(observed);
+    pub(super) fn observed(mut self, observed: Option<Observed>) -> Self {
+        self.observed = observed;
         self.note(0);
         self
     }
@@ -110,6 +110,20 @@ impl Body {
             Some(_) => self.rest.push_back(piece),
         }
         self
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let read = ready!(self.poll_read(cx));
+        if let Some(Ok(bytes)) = &read {
+            self.left = self.left.saturating_sub(bytes.len() as u64);
+            self.note(bytes.len() as u64);
+        }
+        Poll::Ready(read)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -144,12 +158,7 @@ impl http_body::Body for Body {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let read = ready!(self.poll_read(cx));
-        if let Some(Ok(bytes)) = &read {
-            self.left = self.left.saturating_sub(bytes.len() as u64);
-            self.note(bytes.len() as u64);
-        }
-        Poll::Ready(read.map(|r| r.map(Frame::data)))
+        self.poll_next(cx).map(|read| read.map(|r| r.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

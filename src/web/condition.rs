@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
-use http::{HeaderMap, HeaderName};
+use super::fields::{Field, Fields};
 
 /// What the conditions of a request come to, for the representation that was selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,49 +17,48 @@ pub(super) enum Condition {
 
 /// Evaluates in the order of RFC 9110 §13.2.2. `tag` is the strong tag with its quotes, `modified` in seconds
 /// since 1970.
-pub(super) fn evaluate(headers: &HeaderMap, tag: &str, modified: Option<u64>) -> Condition {
-    if headers.contains_key(IF_MATCH) {
-        if !lists(headers, &IF_MATCH, tag, Comparison::Strong) {
+pub(super) fn evaluate(fields: &impl Fields, tag: &str, modified: Option<u64>) -> Condition {
+    if fields.has(Field::IfMatch) {
+        if !lists(fields, Field::IfMatch, tag, Comparison::Strong) {
             return Condition::Failed;
         }
-    } else if let (Some(limit), Some(modified)) = (date(headers, &IF_UNMODIFIED_SINCE), modified)
+    } else if let (Some(limit), Some(modified)) = (date(fields, Field::IfUnmodifiedSince), modified)
         && modified > limit
     {
         return Condition::Failed;
     }
-    if headers.contains_key(IF_NONE_MATCH) {
-        let has_it = lists(headers, &IF_NONE_MATCH, tag, Comparison::Weak);
+    if fields.has(Field::IfNoneMatch) {
+        let has_it = lists(fields, Field::IfNoneMatch, tag, Comparison::Weak);
         return if has_it { Condition::NotModified } else { Condition::Met };
     }
-    match (date(headers, &IF_MODIFIED_SINCE), modified) {
+    match (date(fields, Field::IfModifiedSince), modified) {
         (Some(limit), Some(modified)) if modified <= limit => Condition::NotModified,
         _ => Condition::Met,
     }
 }
 
 /// Whether the request says what its reader holds.
-pub(super) fn is_conditional(headers: &HeaderMap) -> bool {
-    [IF_NONE_MATCH, IF_MATCH, IF_RANGE].iter().any(|name| headers.contains_key(name))
+pub(super) fn is_conditional(fields: &impl Fields) -> bool {
+    [Field::IfNoneMatch, Field::IfMatch, Field::IfRange].iter().any(|field| fields.has(*field))
 }
 
 /// Whether the request names this tag as one it holds: then this is the representation
 /// to answer with, rather than one that was compressed in the meantime.
-pub(super) fn names(headers: &HeaderMap, tag: &str) -> bool {
-    let in_range = || headers.get(IF_RANGE).is_some_and(|v| v.as_bytes() == tag.as_bytes());
-    let in_list = |name: &HeaderName| {
-        headers.contains_key(name) && !is_any(headers, name) && lists(headers, name, tag, Comparison::Weak)
-    };
-    in_list(&IF_NONE_MATCH) || in_list(&IF_MATCH) || in_range()
+pub(super) fn names(fields: &impl Fields, tag: &str) -> bool {
+    let in_range = || fields.first(Field::IfRange).is_some_and(|v| v == tag.as_bytes());
+    let in_list =
+        |field| fields.has(field) && !is_any(fields, field) && lists(fields, field, tag, Comparison::Weak);
+    in_list(Field::IfNoneMatch) || in_list(Field::IfMatch) || in_range()
 }
 
 /// Whether a range may be answered with a part (RFC 9110 §13.1.5): the tag must be the same,
 /// compared strongly, or the date exactly ours.
-pub(super) fn range_holds(headers: &HeaderMap, tag: &str, modified: Option<u64>) -> bool {
-    let Some(value) = headers.get(IF_RANGE) else { return true };
-    if value.as_bytes() == tag.as_bytes() {
+pub(super) fn range_holds(fields: &impl Fields, tag: &str, modified: Option<u64>) -> bool {
+    let Some(value) = fields.first(Field::IfRange) else { return true };
+    if value == tag.as_bytes() {
         return true;
     }
-    modified.is_some() && date(headers, &IF_RANGE) == modified
+    modified.is_some() && date(fields, Field::IfRange) == modified
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,15 +67,15 @@ enum Comparison {
     Weak,
 }
 
-fn is_any(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers.get(name).is_some_and(|v| v.as_bytes().trim_ascii() == b"*")
+fn is_any(fields: &impl Fields, field: Field) -> bool {
+    fields.first(field).is_some_and(|v| v.trim_ascii() == b"*")
 }
 
-fn lists(headers: &HeaderMap, name: &HeaderName, tag: &str, comparison: Comparison) -> bool {
-    if is_any(headers, name) {
+fn lists(fields: &impl Fields, field: Field, tag: &str, comparison: Comparison) -> bool {
+    if is_any(fields, field) {
         return true;
     }
-    let values = headers.get_all(name).iter().filter_map(|v| v.to_str().ok());
+    let values = fields.texts(field);
     // Our tags hold no comma: cutting foreign ones in two can only make them match nothing.
     values.flat_map(|v| v.split(',')).take(TAGS_MAX).map(str::trim).any(|item| match comparison {
         Comparison::Strong => item == tag,
@@ -86,8 +84,8 @@ fn lists(headers: &HeaderMap, name: &HeaderName, tag: &str, comparison: Comparis
 }
 
 /// A date in any of the three forms; `None` where it cannot be read.
-fn date(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    let text = headers.get(name)?.to_str().ok()?;
+fn date(fields: &impl Fields, field: Field) -> Option<u64> {
+    let text = fields.text(field)?;
     let time = httpdate::parse_http_date(text.trim()).ok()?;
     time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|d| d.as_secs())
 }
@@ -104,6 +102,9 @@ const YEAR_9999: u64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {
+    use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
+    use http::{HeaderMap, HeaderName};
+
     use super::*;
 
     fn with(pairs: &[(HeaderName, &str)]) -> HeaderMap {

@@ -5,20 +5,19 @@ use std::time::Duration;
 
 use axum::Router;
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, RETRY_AFTER,
-    TRANSFER_ENCODING,
-};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body_util::{BodyExt as _, Limited};
 use tower::ServiceExt as _;
 
 use super::body::Body;
 use super::config::{Fallback, WebConfig};
-use super::files::{self, Asked, Way, respond};
+use super::fields::{Ask, Field, Fields};
+use super::files::{self, Asked, Way};
 use super::headers::{Belonging, Composer, put};
 use super::negotiate::wants_html;
 use super::path::{Ending, Refused, Wanted};
+use super::reply::Reply;
 use super::reserved;
 use crate::model::Lang;
 use crate::site::{Entry, Found, Live, Site, page};
@@ -52,79 +51,72 @@ impl Front {
     }
 
     /// The answer to a request that is not looked at: come back later.
-    pub(super) fn later(&self, status: StatusCode, wait: Duration, method: &Method) -> Response<Body> {
-        let mut response = self.error(status);
+    pub(super) fn later(&self, status: StatusCode, wait: Duration, method: &Method) -> Reply {
+        let mut reply = self.error(status);
         let seconds = wait.as_secs().clamp(1, LATER_SECONDS_MAX);
-        response.headers_mut().insert(RETRY_AFTER, seconds.into());
-        if method == Method::HEAD {
-            *response.body_mut() = Body::empty();
-        }
-        response
+        reply.headers_mut().insert(RETRY_AFTER, seconds.into());
+        reply.without_body_if(method == Method::HEAD)
     }
 
     /// Answers a request. Its body, if it has one, is never read.
-    pub(super) async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
-        let (parts, _) = request.into_parts();
-        let closes = parts.version < Version::HTTP_2 && has_body(&parts.headers);
-        let mut response = match self.refusal(&parts) {
-            Some(refusal) => refusal,
-            None => self.over(self.site.live(), &parts).await,
-        };
-        if closes {
-            // What follows on the connection may be a body or a smuggled request: it is neither read nor guessed at.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    pub(super) async fn answer(&self, parts: &http::request::Parts) -> Reply {
+        let ask = Ask::of(parts);
+        match self.prompt(&ask) {
+            Some(reply) => reply,
+            None => self.reserved(&ask).await,
         }
-        if parts.method == Method::HEAD {
-            *response.body_mut() = Body::empty();
-        }
-        response
+    }
+
+    /// The answer to what need not be waited for: everything but our own documents.
+    pub(super) fn prompt<F: Fields>(&self, ask: &Ask<'_, F>) -> Option<Reply> {
+        let reply = self.refusal(ask).map_or_else(|| self.over(&self.site.live(), ask), Some);
+        reply.map(|reply| reply.without_body_if(ask.method == Method::HEAD))
     }
 
     /// The answer to what need not reach the site.
-    fn refusal(&self, parts: &http::request::Parts) -> Option<Response<Body>> {
-        let hosts = parts.headers.get_all(HOST).iter().count();
-        if hosts > 1 || (hosts == 0 && parts.version == Version::HTTP_11) {
+    fn refusal<F: Fields>(&self, ask: &Ask<'_, F>) -> Option<Reply> {
+        let hosts = ask.fields.all(Field::Host).count();
+        if hosts > 1 || (hosts == 0 && ask.version == Version::HTTP_11) {
             return Some(self.error(StatusCode::BAD_REQUEST));
         }
-        if !matches!(parts.method, Method::GET | Method::HEAD) {
-            let mut response = self.error(StatusCode::METHOD_NOT_ALLOWED);
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Some(response);
+        if !matches!(*ask.method, Method::GET | Method::HEAD) {
+            let mut reply = self.error(StatusCode::METHOD_NOT_ALLOWED);
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(reply);
         }
-        // The parser drops a Content-Length beside it (RFC 9112 §6.3), so what is left cannot tell an odd client
-        // from one who would have two parties disagree about where the request ends.
-        if parts.headers.contains_key(TRANSFER_ENCODING) {
+        // An odd client cannot be told from one who would have two parties disagree about where the request ends.
+        if ask.fields.has(Field::TransferEncoding) {
             return Some(self.error(StatusCode::BAD_REQUEST));
         }
         None
     }
 
-    async fn over(&self, live: Arc<Live>, parts: &http::request::Parts) -> Response<Body> {
-        let wanted = match Wanted::parse(parts.uri.path()) {
+    fn over<F: Fields>(&self, live: &Live, ask: &Ask<'_, F>) -> Option<Reply> {
+        let wanted = match Wanted::parse(ask.path) {
             Ok(wanted) => wanted,
-            Err(Refused::Malformed) => return self.error(StatusCode::BAD_REQUEST),
-            Err(Refused::Nothing) => return self.error(StatusCode::NOT_FOUND),
+            Err(Refused::Malformed) => return Some(self.error(StatusCode::BAD_REQUEST)),
+            Err(Refused::Nothing) => return Some(self.error(StatusCode::NOT_FOUND)),
         };
         if wanted.path.starts_with(reserved::PREFIX) {
-            return self.reserved(live, &wanted, parts).await;
+            return None;
         }
         if live.results().is_none() {
-            return self.waiting(&live, &wanted, &parts.headers);
+            return Some(self.waiting(live, &wanted, ask.fields));
         }
-        match self.find(&live, &wanted, &parts.headers) {
+        Some(match self.find(live, &wanted, ask.fields) {
             Target::File(entry, way) => {
                 let belonging = Belonging { cut: live.cut(), release: live.results().map(|r| &r.id) };
-                let asked = Asked { method: &parts.method, headers: &parts.headers, way, belonging };
+                let asked = Asked { method: ask.method, fields: ask.fields, way, belonging };
                 files::answer(&self.composer, entry, &asked)
             }
-            Target::Slash => self.to_folder(&wanted, parts.uri.query()),
+            Target::Slash => self.to_folder(&wanted, ask.query),
             Target::Absent => self.error(StatusCode::NOT_FOUND),
-        }
+        })
     }
 
     /// Looks a path up at the root, then beneath the site's own prefix, then as a route of
     /// the application.
-    fn find<'a>(&self, live: &'a Live, wanted: &Wanted, headers: &HeaderMap) -> Target<'a> {
+    fn find<'a>(&self, live: &'a Live, wanted: &Wanted, fields: &impl Fields) -> Target<'a> {
         let mut inner = wanted.path.as_str();
         let mut target = exact(live, inner, wanted.ending);
         let base = live.base().trim_matches('/');
@@ -135,7 +127,7 @@ impl Front {
                 _ => exact(live, rest, wanted.ending),
             };
         }
-        let is_route = self.fallback == Fallback::Index && wanted.is_route() && wants_html(headers);
+        let is_route = self.fallback == Fallback::Index && wanted.is_route() && wants_html(fields);
         match target {
             Target::Absent if is_route => {
                 live.index_above(inner).map_or(Target::Absent, |index| Target::File(index, Way::Fallback))
@@ -146,13 +138,13 @@ impl Front {
 
     /// Before the opening, and before there is anything: the waiting page wherever HTML could be,
     /// and nothing wherever data will be.
-    fn waiting(&self, live: &Live, wanted: &Wanted, headers: &HeaderMap) -> Response<Body> {
+    fn waiting(&self, live: &Live, wanted: &Wanted, fields: &impl Fields) -> Reply {
         let base = live.base().trim_matches('/');
         let inner = beneath(&wanted.path, base).unwrap_or(&wanted.path);
         let is_page = inner.is_empty()
             || inner == "index.html"
             || wanted.name().ends_with(".html")
-            || (wanted.is_route() && wants_html(headers));
+            || (wanted.is_route() && wants_html(fields));
         if !is_page {
             return self.error(StatusCode::NOT_FOUND);
         }
@@ -163,24 +155,22 @@ impl Front {
         self.page(StatusCode::OK, Body::of(html))
     }
 
-    async fn reserved(
-        &self,
-        live: Arc<Live>,
-        wanted: &Wanted,
-        parts: &http::request::Parts,
-    ) -> Response<Body> {
+    /// The answer to what is ours.
+    async fn reserved<F: Fields>(&self, ask: &Ask<'_, F>) -> Reply {
+        let Ok(wanted) = Wanted::parse(ask.path) else { return self.error(StatusCode::NOT_FOUND) };
         // The router sees the decoded path: no other spelling of the prefix passes it by.
         let path = if wanted.path.is_ascii() { wanted.path.as_str() } else { "" };
         let Ok(mut request) = Request::builder().uri(format!("/{path}")).body(axum::body::Body::empty())
         else {
             return self.error(StatusCode::NOT_FOUND);
         };
-        *request.method_mut() = parts.method.clone();
-        request.extensions_mut().insert(live);
+        *request.method_mut() = ask.method.clone();
+        request.extensions_mut().insert(self.site.live());
         let Ok(response) = self.reserved.clone().oneshot(request).await;
         let (head, body) = response.into_parts();
         match Limited::new(body, DOCUMENT_BYTES_MAX).collect().await {
-            Ok(body) => respond(head.status, head.headers, Body::of(body.to_bytes())),
+            Ok(body) => Reply::new(head.status, head.headers, Body::of(body.to_bytes()))
+                .without_body_if(ask.method == Method::HEAD),
             Err(error) => {
                 tracing::error!(%error, "a document of ours could not be read");
                 self.error(StatusCode::INTERNAL_SERVER_ERROR)
@@ -188,27 +178,26 @@ impl Front {
         }
     }
 
-    fn to_folder(&self, wanted: &Wanted, query: Option<&str>) -> Response<Body> {
-        let mut response = self.error(StatusCode::PERMANENT_REDIRECT);
+    fn to_folder(&self, wanted: &Wanted, query: Option<&str>) -> Reply {
+        let mut reply = self.error(StatusCode::PERMANENT_REDIRECT);
         let query = query.map_or_else(String::new, |q| format!("?{q}"));
-        *response.body_mut() = Body::empty();
-        response.headers_mut().remove(CONTENT_TYPE);
-        response.headers_mut().insert(CONTENT_LENGTH, 0.into());
-        put(response.headers_mut(), LOCATION, &format!("{}{query}", wanted.as_folder()));
-        response
+        reply.headers_mut().remove(CONTENT_TYPE);
+        reply.headers_mut().insert(CONTENT_LENGTH, 0.into());
+        put(reply.headers_mut(), LOCATION, &format!("{}{query}", wanted.as_folder()));
+        reply.without_body_if(true)
     }
 
-    fn error(&self, status: StatusCode) -> Response<Body> {
+    pub(super) fn error(&self, status: StatusCode) -> Reply {
         let ready = self.errors.iter().find(|(s, _)| *s == status).map(|(_, page)| page.clone());
         self.page(status, Body::of(ready.unwrap_or_else(|| page::error(self.lang, status).into())))
     }
 
-    fn page(&self, status: StatusCode, body: Body) -> Response<Body> {
+    fn page(&self, status: StatusCode, body: Body) -> Reply {
         let mut headers = self.composer.common();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
         headers.insert(CONTENT_LENGTH, body.len().into());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        respond(status, headers, body)
+        Reply::new(status, headers, body)
     }
 }
 
@@ -225,11 +214,6 @@ fn exact<'a>(live: &'a Live, path: &str, ending: Ending) -> Target<'a> {
 fn beneath<'a>(path: &'a str, base: &str) -> Option<&'a str> {
     let rest = path.strip_prefix(base).filter(|_| !base.is_empty())?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
-}
-
-fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(TRANSFER_ENCODING)
-        || headers.get(CONTENT_LENGTH).is_some_and(|v| v.as_bytes() != b"0")
 }
 
 /// Answers that an attack may ask for by the thousand: their pages are made once.

@@ -7,10 +7,11 @@ use http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
     VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::condition::http_date;
 use super::config::{CachePolicy, Cors, Disguised, WebConfig};
+use super::reply::block;
 use crate::model::{Cut, ReleaseId};
 use crate::site::{Coding, Entry, Freshness, Head};
 
@@ -92,7 +93,11 @@ impl Composer {
             unchanged.remove(name);
         }
         let tag = whole.get(ETAG).cloned().unwrap_or_else(|| HeaderValue::from_static("\"\""));
-        Head { tag, whole, unchanged }
+        Head {
+            tag,
+            whole: block(StatusCode::OK, whole),
+            unchanged: block(StatusCode::NOT_MODIFIED, unchanged),
+        }
     }
 
     fn file(&self, entry: &Entry, coding: Coding, belonging: Belonging<'_>) -> HeaderMap {

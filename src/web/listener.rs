@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Door, Shared, serve};
@@ -20,6 +21,7 @@ pub(super) struct Listener {
 impl Listener {
     pub(super) fn new(socket: TcpListener) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        prepare(&socket);
         let address = socket.local_addr()?;
         Ok(Self { socket: tokio::net::TcpListener::from_std(socket)?, address })
     }
@@ -29,13 +31,19 @@ impl Listener {
     }
 
     /// Takes connections until the stop.
-    pub(super) async fn run(self, door: Door, shared: Shared, connections: TaskTracker) {
+    pub(super) async fn run(self, door: Door, shared: Arc<Shared>, connections: TaskTracker) {
         while let Some(accepted) = shared.stop.run_until_cancelled(self.socket.accept()).await {
             match accepted {
                 Ok((stream, peer)) => {
                     // Turned away by closing: under attack even a sentence would be work.
                     if let Some(permit) = shared.admission.admit(peer.ip()) {
-                        connections.spawn(serve(stream, peer.ip(), door.clone(), shared.clone(), permit));
+                        connections.spawn(serve(
+                            stream,
+                            peer.ip(),
+                            door.clone(),
+                            Arc::clone(&shared),
+                            permit,
+                        ));
                     }
                 }
                 Err(error) if is_of_one_peer(&error) => {}
@@ -45,6 +53,16 @@ impl Listener {
                 }
             }
         }
+    }
+}
+
+/// Small answers leave at once, and what the kernel queues for a slow reader stays small: the progress
+/// clock would otherwise see a megabyte drain in one step. Connections have it from their listener.
+fn prepare(socket: &TcpListener) {
+    let socket = SockRef::from(socket);
+    let set = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(NOT_SENT_BYTES_MAX));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a socket keeps its defaults");
     }
 }
 
@@ -84,9 +102,26 @@ fn is_of_one_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
+/// Bytes queued in the kernel that are not on the wire yet. We are woken when half of them are gone, so
+/// a reader of 550 B/s still counts as one who reads; measured on loopback it costs no throughput.
+const NOT_SENT_BYTES_MAX: u32 = 32 * 1024;
 /// Connections that wait in the kernel while we are busy; it caps this by itself.
 const BACKLOG: i32 = 4096;
 /// Descriptors that readers never get: the SSH door, the ledger, a package in the making.
 const DESCRIPTORS_KEPT: usize = 64;
 /// Pause when descriptors or memory have run out: some connection ends meanwhile.
 const BACK_OFF: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_has_the_options_of_its_listener() {
+        let listener = Listener::new(listen("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+        let _peer = tokio::net::TcpStream::connect(listener.address()).await.unwrap();
+        let (taken, _) = listener.socket.accept().await.unwrap();
+        assert!(taken.nodelay().unwrap());
+        assert_eq!(SockRef::from(&taken).tcp_notsent_lowat().unwrap(), NOT_SENT_BYTES_MAX);
+    }
+}

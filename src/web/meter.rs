@@ -7,7 +7,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,6 +23,9 @@ use super::config::WebLimits;
 pub(super) struct Meter {
     written: AtomicU64,
     read: AtomicU64,
+    is_left: AtomicBool,
+    /// What the state says too, to be seen without its lock.
+    is_blocked: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -80,7 +83,13 @@ impl Meter {
             window_read: 0,
             window_requests: 0,
         };
-        Arc::new(Self { written: AtomicU64::new(0), read: AtomicU64::new(0), state: Mutex::new(state) })
+        Arc::new(Self {
+            written: AtomicU64::new(0),
+            read: AtomicU64::new(0),
+            is_left: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
+            state: Mutex::new(state),
+        })
     }
 
     /// The handshake is over: the clock of the first request starts.
@@ -132,34 +141,46 @@ impl Meter {
         self.lock().is_over = true;
     }
 
+    /// No further request is waited for.
+    pub(super) fn leave(&self) {
+        self.is_left.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed)
+    }
+
     fn done(&self, now: Instant) {
         let mut state = self.lock();
         state.running = state.running.saturating_sub(1);
         state.touch(now);
     }
 
-    fn wrote(&self, count: usize, now: Instant) {
+    fn wrote(&self, count: usize, now: impl Fn() -> Instant) {
         self.written.fetch_add(count as u64, Ordering::Relaxed);
-        let mut state = self.lock();
-        if state.is_blocked {
+        // One task drives a socket: nobody blocks it in between.
+        if self.is_blocked.load(Ordering::Relaxed) {
+            self.is_blocked.store(false, Ordering::Relaxed);
+            let mut state = self.lock();
             state.is_blocked = false;
-            state.touch(now);
+            state.touch(now());
         }
     }
 
-    fn blocked(&self, now: Instant) {
-        let mut state = self.lock();
-        if !state.is_blocked {
+    fn blocked(&self, now: impl Fn() -> Instant) {
+        if !self.is_blocked.load(Ordering::Relaxed) {
+            self.is_blocked.store(true, Ordering::Relaxed);
+            let mut state = self.lock();
             state.is_blocked = true;
-            state.touch(now);
+            state.touch(now());
         }
     }
 
-    fn read(&self, count: usize, now: Instant) {
+    fn read(&self, count: usize, now: impl Fn() -> Instant) {
         self.read.fetch_add(count as u64, Ordering::Relaxed);
         let mut state = self.lock();
         if state.running == 0 && state.head_since.is_none() && state.heads == Heads::Every {
-            state.head_since = Some(now);
+            state.head_since = Some(now());
         }
     }
 
@@ -212,9 +233,9 @@ impl Metered {
 
     fn note(&self, written: &Poll<io::Result<usize>>) {
         match written {
-            Poll::Ready(Ok(count)) => self.meter.wrote(*count, Instant::now()),
+            Poll::Ready(Ok(count)) => self.meter.wrote(*count, Instant::now),
             Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.meter.blocked(Instant::now()),
+            Poll::Pending => self.meter.blocked(Instant::now),
         }
     }
 }
@@ -229,7 +250,7 @@ impl AsyncRead for Metered {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let count = buf.filled().len() - before;
         if count > 0 {
-            self.meter.read(count, Instant::now());
+            self.meter.read(count, Instant::now);
         }
         read
     }
@@ -303,7 +324,7 @@ mod tests {
         request(&meter, second(start, 10));
         meter.done(second(start, 10));
         assert_eq!(meter.check(&limits(), IDLE, second(start, 20)), Verdict::Keep);
-        meter.read(1, second(start, 20));
+        meter.read(1, || second(start, 20));
         assert_eq!(meter.check(&limits(), IDLE, second(start, 30)), Verdict::SlowHead);
     }
 
@@ -314,15 +335,15 @@ mod tests {
         meter.begin(Heads::First, start);
         request(&meter, start);
         meter.done(start);
-        meter.read(1 << 20, second(start, 1));
+        meter.read(1 << 20, || second(start, 1));
         assert_eq!(meter.check(&limits(), IDLE, second(start, 1)), Verdict::Keep);
-        meter.read(64 << 10, second(start, 2));
+        meter.read(64 << 10, || second(start, 2));
         assert_eq!(meter.check(&limits(), IDLE, second(start, 2)), Verdict::Flood);
         // Who downloads a gigabyte acknowledges it.
         let meter = Meter::new(start);
         request(&meter, start);
-        meter.wrote(1 << 30, start);
-        meter.read(10 << 20, start);
+        meter.wrote(1 << 30, || start);
+        meter.read(10 << 20, || start);
         assert_eq!(meter.check(&limits(), IDLE, second(start, 1)), Verdict::Keep);
     }
 
@@ -332,9 +353,9 @@ mod tests {
         let meter = Meter::new(start);
         request(&meter, start);
         assert_eq!(meter.check(&limits(), IDLE, second(start, 29)), Verdict::Keep);
-        meter.wrote(9000, second(start, 29));
+        meter.wrote(9000, || second(start, 29));
         assert_eq!(meter.check(&limits(), IDLE, second(start, 30)), Verdict::Keep);
-        meter.wrote(100, second(start, 31));
+        meter.wrote(100, || second(start, 31));
         assert_eq!(meter.check(&limits(), IDLE, second(start, 59)), Verdict::Keep);
         assert_eq!(meter.check(&limits(), IDLE, second(start, 60)), Verdict::Stalled);
     }
@@ -344,12 +365,12 @@ mod tests {
         let start = Instant::now();
         let meter = Meter::new(start);
         request(&meter, start);
-        meter.blocked(start);
+        meter.blocked(|| start);
         meter.done(start);
         let dripped = |n: u64| {
             let now = second(start, 5 * n);
-            meter.wrote(50, now);
-            meter.blocked(now);
+            meter.wrote(50, || now);
+            meter.blocked(|| now);
             meter.check(&limits(), IDLE, now)
         };
         let at = (1..=12).find(|n| dripped(*n) == Verdict::Stalled);
@@ -362,7 +383,7 @@ mod tests {
         let meter = Meter::new(start);
         for n in 0..100 {
             request(&meter, second(start, 5 * n));
-            meter.wrote(200, second(start, 5 * n));
+            meter.wrote(200, || second(start, 5 * n));
             assert_eq!(meter.check(&limits(), IDLE, second(start, 5 * n)), Verdict::Keep);
             meter.done(second(start, 5 * n));
         }

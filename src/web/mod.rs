@@ -4,9 +4,10 @@
 //! `stats`, `durable`, `clock` and `model`. Changes nothing anywhere but its own self-signed certificate.
 //!
 //! The flow of a request: `listener` accepts and asks `admission` → `connection` shakes hands
-//! and chooses the protocol by ALPN → `front` takes one snapshot of the site and finds the path →
-//! `files` answers from memory; what is not a file goes through the router of `reserved`. After any
-//! error the connection ends and every other goes on; a failed `accept` ends nothing.
+//! and chooses the protocol by ALPN → `http1` reads heads where they lie (`head`), `http2` lends hyper the connection →
+//! `front` takes one snapshot of the site and finds the path → `files` answers from memory with a block
+//! that was composed before (`reply`); what is not a file goes through the router of `reserved`. After
+//! any error the connection ends and every other goes on; a failed `accept` ends nothing.
 
 mod acme;
 mod admission;
@@ -17,10 +18,14 @@ mod condition;
 mod config;
 mod connection;
 mod counts;
+mod date;
+mod fields;
 mod files;
 mod front;
+mod head;
 mod headers;
-mod lines;
+mod http1;
+mod http2;
 mod listener;
 mod meter;
 mod negotiate;
@@ -29,7 +34,9 @@ mod pace;
 mod path;
 mod range;
 mod redirect;
+mod reply;
 mod reserved;
+mod secure;
 #[cfg(test)]
 mod tests;
 mod tickets;
@@ -38,10 +45,9 @@ mod tls;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -59,6 +65,7 @@ pub use config::{
 };
 use connection::{Door, Shared};
 pub use counts::Counts;
+use date::Dates;
 use front::Front;
 use listener::{Listener, listen};
 use redirect::Redirect;
@@ -69,12 +76,12 @@ pub struct Server {
     site: Vec<Listener>,
     plain: Vec<Listener>,
     front: Arc<Front>,
-    acceptor: TlsAcceptor,
+    tls: Arc<rustls::ServerConfig>,
     certificates: Arc<Certificates>,
     tickets: Option<Arc<Tickets>>,
     acme: Option<Acme>,
     redirect: Arc<Redirect>,
-    shared: Shared,
+    shared: Arc<Shared>,
 }
 
 impl Server {
@@ -104,23 +111,25 @@ impl Server {
         let limits = config.limits.clone();
         let total = listener::connections_max(limits.connections);
         let admission = Admission::new(total, &limits);
+        let dates = Dates::new(site.clock().clone());
         Ok(Self {
             site: https,
             plain: http,
             front: Arc::new(Front::new(site, &config)),
-            acceptor: TlsAcceptor::from(Arc::new(tls)),
+            tls: Arc::new(tls),
             certificates,
             tickets,
             acme,
             redirect: Arc::new(Redirect { domain: config.domain, port, challenges }),
-            shared: Shared {
-                limits: Arc::new(limits),
+            shared: Arc::new(Shared {
+                limits,
                 admission,
                 stop,
-                is_stopping: Arc::default(),
+                is_stopping: AtomicBool::new(false),
+                dates,
                 kill: CancellationToken::new(),
                 sink,
-            },
+            }),
         })
     }
 
@@ -147,15 +156,15 @@ impl Server {
 
     /// Serves until the stop, then lets running responses end within the drain time.
     pub async fn run(self) {
-        let Self { site, plain, front, acceptor, certificates, tickets, acme, redirect, shared } = self;
+        let Self { site, plain, front, tls, certificates, tickets, acme, redirect, shared } = self;
         let (connections, mut loops) = (TaskTracker::new(), JoinSet::new());
         for listener in site {
-            let door = Door::Site(Arc::clone(&front), acceptor.clone());
-            loops.spawn(listener.run(door, shared.clone(), connections.clone()));
+            let door = Door::Site(Arc::clone(&front), Arc::clone(&tls));
+            loops.spawn(listener.run(door, Arc::clone(&shared), connections.clone()));
         }
         for listener in plain {
             let door = Door::Redirect(Arc::clone(&redirect));
-            loops.spawn(listener.run(door, shared.clone(), connections.clone()));
+            loops.spawn(listener.run(door, Arc::clone(&shared), connections.clone()));
         }
         if let Some(tickets) = tickets {
             loops.spawn(tickets.keep(shared.stop.clone()));

@@ -1,8 +1,6 @@
 //! What the reader accepts: codings and HTML (RFC 9110 §12.5).
 
-use http::header::{ACCEPT, ACCEPT_ENCODING};
-use http::{HeaderMap, HeaderName};
-
+use super::fields::{Field, Fields};
 use crate::site::Coding;
 
 /// The codings that a request accepts, best first. Never empty: a reader who refuses
@@ -14,11 +12,11 @@ pub(super) struct Accepted {
 
 impl Accepted {
     /// Reads `Accept-Encoding`.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(fields: &impl Fields) -> Self {
         let mut weights = [None; PREFERENCE.len()];
         let mut any = None;
-        let is_given = headers.contains_key(ACCEPT_ENCODING);
-        for (token, weight) in items(headers, &ACCEPT_ENCODING) {
+        let is_given = fields.has(Field::AcceptEncoding);
+        for (token, weight) in items(fields, Field::AcceptEncoding) {
             if token == "*" {
                 any = Some(weight);
             }
@@ -55,8 +53,8 @@ impl Accepted {
 }
 
 /// Whether a page is asked for in so many words; `*/*` is what programs send.
-pub(super) fn wants_html(headers: &HeaderMap) -> bool {
-    items(headers, &ACCEPT)
+pub(super) fn wants_html(fields: &impl Fields) -> bool {
+    items(fields, Field::Accept)
         .any(|(range, weight)| weight > 0 && matches!(range, "text/html" | "application/xhtml+xml"))
 }
 
@@ -66,22 +64,16 @@ fn is_alias(coding: Coding, token: &str) -> bool {
 
 /// The members of a weighted list with their weights in thousandths; what cannot be read
 /// weighs nothing.
-fn items<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'a str, u16)> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .take(ITEMS_MAX)
-        .map(|item| {
-            let mut parts = item.split(';').map(str::trim);
-            let token = parts.next().unwrap_or_default();
-            let quality = |p: &str| {
-                let (name, value) = p.split_once('=')?;
-                name.trim().eq_ignore_ascii_case("q").then(|| thousandths(value.trim()))
-            };
-            (token, parts.find_map(quality).unwrap_or(FULL))
-        })
+fn items(fields: &impl Fields, field: Field) -> impl Iterator<Item = (&str, u16)> {
+    fields.texts(field).flat_map(|value| value.split(',')).take(ITEMS_MAX).map(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        let token = parts.next().unwrap_or_default();
+        let quality = |p: &str| {
+            let (name, value) = p.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("q").then(|| thousandths(value.trim()))
+        };
+        (token, parts.find_map(quality).unwrap_or(FULL))
+    })
 }
 
 /// `0.8` → 800; RFC 9110 §12.4.2 allows three digits after the point.
@@ -106,6 +98,9 @@ const ITEMS_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+    use http::header::{ACCEPT, ACCEPT_ENCODING};
+
     use super::*;
 
     fn order(value: &str) -> String {

@@ -1,7 +1,6 @@
 //! Parts of a file (RFC 9110 §14).
 
-use http::HeaderMap;
-use http::header::RANGE;
+use super::fields::{Field, Fields};
 
 /// A part: first byte, and how many. Never empty, always within the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +31,8 @@ pub(super) enum Ranges {
 }
 
 /// Reads the header for a file of `size` bytes.
-pub(super) fn ranges(headers: &HeaderMap, size: u64) -> Ranges {
-    let Some(parts) = headers.get(RANGE).and_then(|v| v.to_str().ok()).and_then(|v| parse(v, size)) else {
+pub(super) fn ranges(fields: &impl Fields, size: u64) -> Ranges {
+    let Some(parts) = fields.text(Field::Range).and_then(|v| parse(v, size)) else {
         return Ranges::Whole;
     };
     let parts: Vec<Part> = parts.into_iter().flatten().collect();
@@ -85,6 +84,9 @@ const PARTS_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+    use http::header::RANGE;
+
     use super::*;
 
     fn of(value: &str, size: u64) -> Ranges {

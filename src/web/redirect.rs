@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION};
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderValue, Method, StatusCode, Uri};
 
 use super::body::Body;
 use super::challenge::{ACME_HTTP, Challenges};
-use super::files::respond;
+use super::fields::{Ask, Field, Fields};
 use super::headers::put;
+use super::reply::Reply;
 
 /// Where to.
 #[derive(Debug)]
@@ -22,17 +23,18 @@ pub(super) struct Redirect {
 }
 
 impl Redirect {
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Response<Body> {
-        let path = request.uri().path();
+    pub(super) fn answer<F: Fields>(&self, ask: &Ask<'_, F>) -> Reply {
+        let path = ask.path;
         // An ACME server asks here, over plain HTTP, and must not be sent elsewhere.
         if let Some(token) = path.strip_prefix(ACME_HTTP) {
-            return self.challenges.http(token).map_or_else(|| plain(StatusCode::NOT_FOUND), said);
+            let answer = self.challenges.http(token).map_or_else(|| plain(StatusCode::NOT_FOUND), said);
+            return answer.without_body_if(ask.method == Method::HEAD);
         }
-        let Some(host) = self.host(request).filter(|_| path.starts_with('/')) else {
+        let Some(host) = self.host(ask.fields).filter(|_| path.starts_with('/')) else {
             return plain(StatusCode::BAD_REQUEST);
         };
         let port = if self.port == 443 { String::new() } else { format!(":{}", self.port) };
-        let query = request.uri().query().map_or_else(String::new, |q| format!("?{q}"));
+        let query = ask.query.map_or_else(String::new, |q| format!("?{q}"));
         let mut response = plain(StatusCode::PERMANENT_REDIRECT);
         put(response.headers_mut(), LOCATION, &format!("https://{host}{port}{path}{query}"));
         response
@@ -40,13 +42,13 @@ impl Redirect {
 
     /// The configured name, so that no foreign `Host` ends up in a cache; without one, the host that
     /// was asked, if it is nothing but a host.
-    fn host<B>(&self, request: &Request<B>) -> Option<String> {
+    fn host(&self, fields: &impl Fields) -> Option<String> {
         if !self.domain.is_empty() {
             return Some(self.domain.clone());
         }
-        let mut hosts = request.headers().get_all(HOST).iter();
+        let mut hosts = fields.all(Field::Host);
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return None };
-        let text = host.to_str().ok()?;
+        let text = std::str::from_utf8(host).ok()?;
         let authority = text.parse::<Uri>().ok()?.into_parts().authority?;
         let name = authority.host();
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
@@ -55,18 +57,19 @@ impl Redirect {
     }
 }
 
-fn plain(status: StatusCode) -> Response<Body> {
-    let mut response = respond(status, http::HeaderMap::new(), Body::empty());
+/// An answer without a word.
+pub(super) fn plain(status: StatusCode) -> Reply {
+    let mut response = Reply::new(status, http::HeaderMap::new(), Body::empty());
     response.headers_mut().insert(CONTENT_LENGTH, 0.into());
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn said(text: String) -> Response<Body> {
+fn said(text: String) -> Reply {
     let mut response = plain(StatusCode::OK);
     response.headers_mut().insert(CONTENT_LENGTH, text.len().into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    *response.body_mut() = Body::of(text);
+    response.body = Body::of(text);
     response
 }
 
@@ -75,6 +78,9 @@ const HOST_BYTES_MAX: usize = 255;
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+    use http::header::HOST;
+
     use super::*;
 
     fn location(domain: &str, port: u16, host: &str, path: &str) -> Option<String> {
@@ -85,8 +91,8 @@ mod tests {
         let challenges = Challenges::new(crate::web::tls::provider());
         challenges.answer_http("open", "open.thumbprint");
         let redirect = Redirect { domain: domain.to_owned(), port, challenges };
-        let response = redirect.answer(&request.body(()).unwrap());
-        response.headers().get(LOCATION).map(|v| v.to_str().unwrap().to_owned())
+        let response = redirect.answer(&Ask::of(&request.body(()).unwrap().into_parts().0));
+        response.into_response().headers().get(LOCATION).map(|v| v.to_str().unwrap().to_owned())
     }
 
     #[test]

@@ -442,3 +442,40 @@ async fn a_file_on_disk_is_served_like_any_other() {
     }
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_in_one_breath_are_answered_in_turn() {
+    let rig = rig(|_| {});
+    let mut client = Keeping::over(rig.connect().await);
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.send(&format!("\r\n{}{}{}GET /dig", get("/digits.txt"), get("/no"), get("/"))).await;
+    for (status, size) in [(200, 10_000), (404, 0), (200, PAGE.len())] {
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, status);
+        assert!(status == 404 || answer.body.len() == size);
+    }
+    // The rest of the last head comes byte by byte.
+    for byte in "its.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".chars() {
+        client.send(&byte.to_string()).await;
+    }
+    let kept = client.answer().await.unwrap();
+    assert_eq!((kept.status, kept.header("connection")), (200, Some("keep-alive")));
+    client.send("GET http://a/digits.txt?x HTTP/1.0\r\n\r\n").await;
+    let last = client.answer().await.unwrap();
+    assert_eq!((last.body.len(), last.header("connection")), (10_000, Some("close")));
+    assert!(client.answer().await.is_none());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_a_body_still_reads_its_answer() {
+    let rig = rig(|_| {});
+    for _ in 0..20 {
+        let mut client = Keeping::over(rig.connect().await);
+        let body = "x".repeat(200_000);
+        client.send(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n{body}")).await;
+        let answer = client.answer().await.expect("an answer, not a reset");
+        assert_eq!((answer.status, answer.header("connection")), (405, Some("close")));
+    }
+    rig.end().await;
+}
