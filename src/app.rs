@@ -6,6 +6,7 @@
 //! What each half bound to is written to `var/run/<half>.json`.
 
 mod doors;
+mod intake;
 mod offline;
 mod operator;
 mod receive;
@@ -13,6 +14,7 @@ mod rsync;
 mod serve;
 mod settings;
 mod sockets;
+mod trust;
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,7 +33,7 @@ use crate::durable::Dir;
 use crate::model::Lang;
 
 pub use offline::{answer_offline, listening, status_on_disk, store_to_read};
-pub use settings::{commands, rules};
+pub use settings::{commands, host_keys, rules};
 use sockets::Sockets;
 
 /// Which half of the service runs in this process.
@@ -131,6 +133,11 @@ pub async fn start(config: Config, half: Half, clock: Clock) -> Result<Running, 
 }
 
 impl Running {
+    /// What the doors have decided since the start; `None` where this process has none.
+    pub fn tally(&self) -> Option<crate::access::Tally> {
+        self.receive.as_ref().map(receive::Running::tally)
+    }
+
     /// Where it listens.
     pub fn addresses(&self) -> &Bound {
         &self.bound

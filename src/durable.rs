@@ -170,7 +170,18 @@ impl Dir {
 
     /// Writes a whole file: scratch beside it, sync, rename over, sync the directory.
     pub fn write_atomic(&self, relative: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
-        let relative = relative.as_ref();
+        self.write_over(relative.as_ref(), bytes, None)
+    }
+
+    /// The same for a file that somebody edits: it keeps its mode and, as far as we may set
+    /// them, its owner and group.
+    pub fn replace(&self, relative: impl AsRef<Path>, bytes: &[u8]) -> io::Result<()> {
+        let like = self.stat(relative.as_ref())?;
+        self.write_over(relative.as_ref(), bytes, Some(like))
+    }
+
+    fn write_over(&self, relative: &Path, bytes: &[u8], like: Option<Stat>) -> io::Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
         let mut scratch = relative.as_os_str().to_owned();
         scratch.push(".tmp~");
         let scratch = PathBuf::from(scratch);
@@ -179,6 +190,10 @@ impl Dir {
             _ => {}
         }
         let mut file = self.create_file(&scratch)?;
+        if let Some(like) = like {
+            let _ = std::os::unix::fs::fchown(&file, Some(like.st_uid), Some(like.st_gid));
+            file.set_permissions(std::fs::Permissions::from_mode(like.st_mode & 0o7777))?;
+        }
         file.write_all(bytes)?;
         file.sync_all()?;
         self.rename(&scratch, relative)?;

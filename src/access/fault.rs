@@ -59,6 +59,10 @@ pub enum Wrong {
     Unclosed,
     /// Something other than a comma or a blank after an option.
     AfterOption,
+    /// `command=` names something other than an intake.
+    Command(String),
+    /// `principals=` without `cert-authority`.
+    NoAuthority,
     /// The option stands twice.
     Twice(String),
     /// A name where an address is needed.
@@ -131,6 +135,12 @@ impl Wrong {
             Self::NoValue(o) => format!("a «{o}» le falta su valor entre comillas: {o}=\"…\""),
             Self::Unclosed => "comillas sin cerrar".to_owned(),
             Self::AfterOption => "tras una opción va una coma o un espacio".to_owned(),
+            Self::Command(c) => {
+                format!("command=\"{c}\" no es una entrada de aquí; valen internal-sftp, rrsync -wo CARPETA, scp -t CARPETA, rsync --server …, cat > ARCHIVO y tar x…")
+            }
+            Self::NoAuthority => {
+                "principals= sólo vale con cert-authority; añádala si la llave firma certificados, o quite principals=".to_owned()
+            }
             Self::Twice(o) => format!("«{o}» aparece dos veces; una sola lista separada por comas"),
             Self::HostName(n) => {
                 format!("«{n}» es un nombre; from= admite sólo direcciones y redes (192.0.2.7, 192.0.2.0/24, 2001:db8::/32)")
@@ -176,6 +186,12 @@ impl Wrong {
             Self::NoValue(o) => format!("'{o}' needs a quoted value: {o}=\"…\""),
             Self::Unclosed => "a quote is never closed".to_owned(),
             Self::AfterOption => "an option is followed by a comma or a blank".to_owned(),
+            Self::Command(c) => {
+                format!("command=\"{c}\" is none of our intakes; internal-sftp, rrsync -wo FOLDER, scp -t FOLDER, rsync --server …, cat > FILE and tar x… are")
+            }
+            Self::NoAuthority => {
+                "principals= means something only with cert-authority; add that if the key signs certificates, or remove principals=".to_owned()
+            }
             Self::Twice(o) => format!("'{o}' stands twice; write one list with commas"),
             Self::HostName(n) => {
                 format!("'{n}' is a name; from= takes only addresses and networks (192.0.2.7, 192.0.2.0/24, 2001:db8::/32)")

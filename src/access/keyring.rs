@@ -10,7 +10,7 @@ use russh::keys::PublicKey;
 use russh::keys::ssh_key::public::KeyData;
 
 use super::fault::{Fault, Wrong};
-use super::line::{self, Line};
+use super::line::{self, Line, Rights};
 use super::sources::Sources;
 use super::{KEY_FILE_BYTES_MAX, KEY_FILES_MAX, Refusal};
 use crate::durable::{Dir, Listed};
@@ -36,6 +36,8 @@ pub struct TrustedKey {
     pub from: Option<Sources>,
     /// From when on it no longer counts.
     pub expires: Option<Timestamp>,
+    /// What it may do, and how it must prove itself.
+    pub rights: Rights,
     key: KeyData,
 }
 
@@ -43,6 +45,11 @@ impl TrustedKey {
     /// Whether it counts at `now`.
     pub fn is_current(&self, now: Timestamp) -> bool {
         self.expires.is_none_or(|end| now < end)
+    }
+
+    /// Whether it is this very key.
+    pub(super) fn is(&self, key: &KeyData) -> bool {
+        self.key == *key
     }
 
     /// Whether it may come from `addr`.
@@ -58,7 +65,7 @@ pub enum What {
     Added,
     /// It is gone.
     Removed,
-    /// Its addresses or its end are others.
+    /// Its addresses, its end or its rights are others.
     Changed,
     /// Its time ran out.
     Expired,
@@ -153,7 +160,16 @@ impl Keyring {
     /// The first entry of `key` that counts at `now` from `addr`; if none does, the
     /// reason that came nearest to letting it in.
     pub fn find(&self, key: &PublicKey, addr: IpAddr, now: Timestamp) -> Result<&TrustedKey, Refusal> {
-        self.judge(addr, now, |trusted| trusted.key == *key.key_data())
+        self.judge(addr, now, |trusted| !trusted.rights.authority && trusted.key == *key.key_data())
+    }
+
+    /// Whether some current key may come from `addr` that does not let everybody come: the
+    /// institute's own address, as far as its keys say.
+    pub fn names(&self, addr: IpAddr, now: Timestamp) -> bool {
+        let names = |key: &TrustedKey| {
+            key.from.as_ref().is_some_and(|from| from.name_somebody() && from.allows(addr))
+        };
+        self.keys.iter().any(|key| key.is_current(now) && names(key))
     }
 
     /// As [`Keyring::find`], for a key known by its fingerprint.
@@ -163,7 +179,7 @@ impl Keyring {
         addr: IpAddr,
         now: Timestamp,
     ) -> Result<&TrustedKey, Refusal> {
-        self.judge(addr, now, |trusted| trusted.fingerprint == fingerprint)
+        self.judge(addr, now, |trusted| !trusted.rights.authority && trusted.fingerprint == fingerprint)
     }
 
     fn judge(
@@ -199,7 +215,9 @@ impl Keyring {
             let twins = || before.keys.iter().filter(|old| same(key, old));
             if twins().next().is_none() {
                 push(What::Added, key);
-            } else if !twins().any(|old| old.from == key.from && old.expires == key.expires) {
+            } else if !twins()
+                .any(|old| old.from == key.from && old.expires == key.expires && old.rights == key.rights)
+            {
                 push(What::Changed, key);
             }
         }
@@ -225,6 +243,7 @@ impl TrustedKey {
             line: at,
             from: line.from,
             expires: line.expires,
+            rights: line.rights,
             key: line.key,
         }
     }

@@ -15,6 +15,7 @@ use russh::keys::{HashAlg, PublicKey};
 
 use super::RSA_BITS_MIN;
 use super::fault::Wrong;
+use super::intake::Intake;
 use super::sources::Sources;
 
 /// What a line grants.
@@ -24,12 +25,29 @@ pub(crate) struct Line {
     pub from: Option<Sources>,
     /// From when on it no longer counts.
     pub expires: Option<Timestamp>,
+    /// What it may do, and how it must prove itself.
+    pub rights: Rights,
     /// Whether anything stood before the key.
     pub has_options: bool,
     /// The key.
     pub key: KeyData,
     /// What stands behind it; control characters are blanks.
     pub comment: String,
+}
+
+/// What a line's options say beside address and time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// `cert-authority`: not the key itself is trusted, but the user certificates it signs.
+    pub authority: bool,
+    /// `principals=`: one of these must stand in a certificate. `None` asks for the user's name.
+    pub principals: Option<Vec<String>>,
+    /// `command=`: the one intake it may use; `None` is any.
+    pub intake: Option<Intake>,
+    /// `verify-required`: a security key must have asked for its PIN.
+    pub verify: bool,
+    /// `no-touch-required`: a security key need not have been touched.
+    pub untouched: bool,
 }
 
 impl Line {
@@ -67,12 +85,64 @@ pub(crate) fn parse(line: &[u8], zone: &TimeZone) -> Result<Option<Line>, (usize
     if !ACCEPTED_TYPES.contains(&kind) {
         return Err((start + 1, Wrong::KeyType(kind.to_owned())));
     }
+    if let Some(wrong) = options.contradiction() {
+        return Err((1, wrong));
+    }
     at.skip_blanks();
     let blob_at = at.pos;
     let key = key_data(kind, at.word()).map_err(|wrong| (blob_at + 1, wrong))?;
     at.skip_blanks();
     let comment = String::from_utf8_lossy(at.rest()).replace(char::is_control, " ");
-    Ok(Some(Line { from: options.from, expires: options.expires, has_options: options.any, key, comment }))
+    let Options { any: has_options, from, expires, rights } = options;
+    Ok(Some(Line { from, expires, rights, has_options, key, comment }))
+}
+
+/// The options of a line that parses, each as written.
+pub(super) fn options_of(line: &[u8]) -> Vec<String> {
+    let (_, options) = split(line);
+    let (mut all, mut quoted, mut start) = (Vec::new(), false, 0);
+    for (at, byte) in options.iter().enumerate() {
+        let escaped = at > 0 && options.get(at - 1) == Some(&b'\\');
+        match byte {
+            b'"' if !escaped => quoted = !quoted,
+            b',' if !quoted => {
+                all.push(options.get(start..at).unwrap_or_default());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    all.push(options.get(start..).unwrap_or_default());
+    all.iter().filter(|o| !o.is_empty()).map(|o| String::from_utf8_lossy(o).into_owned()).collect()
+}
+
+/// The same line from its key on, its end included.
+pub(super) fn without_options(line: &[u8]) -> &[u8] {
+    split(line).0
+}
+
+/// Type, key and comment; and what stands before them.
+fn split(line: &[u8]) -> (&[u8], &[u8]) {
+    let mut at = Cursor { text: line, pos: 0 };
+    at.skip_blanks();
+    let start = at.pos;
+    if looks_like_key_type(at.word()) {
+        return (line.get(start..).unwrap_or_default(), b"");
+    }
+    at.pos = start;
+    let mut quoted = false;
+    while let Some(byte) = at.peek() {
+        let escaped = at.pos > start && at.text.get(at.pos - 1) == Some(&b'\\');
+        match byte {
+            b'"' if !escaped => quoted = !quoted,
+            b' ' | b'\t' if !quoted => break,
+            _ => {}
+        }
+        at.pos += 1;
+    }
+    let end = at.pos;
+    at.skip_blanks();
+    (at.rest(), line.get(start..end).unwrap_or_default())
 }
 
 /// Reads a time as `expiry-time` writes it: `YYYYMMDD[HHMM[SS]]`, in `zone` unless `Z`
@@ -107,10 +177,15 @@ fn key_data(kind: &str, blob: &[u8]) -> Result<KeyData, Wrong> {
     if found.as_str() != kind {
         return Err(Wrong::OtherType { named: kind.to_owned(), found: found.as_str().to_owned() });
     }
-    match rsa_bits(&key) {
-        Some(bits) if bits < RSA_BITS_MIN => Err(Wrong::ShortRsa(bits)),
-        _ => Ok(key),
+    match short_rsa(&key) {
+        Some(bits) => Err(Wrong::ShortRsa(bits)),
+        None => Ok(key),
     }
+}
+
+/// The bits of an RSA key that has too few.
+pub(super) fn short_rsa(key: &KeyData) -> Option<u32> {
+    rsa_bits(key).filter(|bits| *bits < RSA_BITS_MIN)
 }
 
 fn rsa_bits(key: &KeyData) -> Option<u32> {
@@ -131,9 +206,15 @@ struct Options {
     any: bool,
     from: Option<Sources>,
     expires: Option<Timestamp>,
+    rights: Rights,
 }
 
 impl Options {
+    /// Options that mean nothing without each other.
+    fn contradiction(&self) -> Option<Wrong> {
+        (self.rights.principals.is_some() && !self.rights.authority).then_some(Wrong::NoAuthority)
+    }
+
     fn parse(&mut self, at: &mut Cursor<'_>, zone: &TimeZone) -> Result<(), (usize, Wrong)> {
         self.any = true;
         loop {
@@ -168,7 +249,21 @@ impl Options {
                 // Of several the earliest counts, as in sshd.
                 self.expires = Some(self.expires.map_or(time, |before| before.min(time)));
             }
-            ("from" | "expiry-time", None) => return Err(Wrong::NoValue(name.to_owned())),
+            ("command", Some(_)) if self.rights.intake.is_some() => {
+                return Err(Wrong::Twice(name.to_owned()));
+            }
+            ("command", Some(line)) => self.rights.intake = Some(Intake::parse(&line)?),
+            ("principals", Some(_)) if self.rights.principals.is_some() => {
+                return Err(Wrong::Twice(name.to_owned()));
+            }
+            ("principals", Some(names)) => self.rights.principals = Some(principals(&names)?),
+            ("from" | "expiry-time" | "command" | "principals", None) => {
+                return Err(Wrong::NoValue(name.to_owned()));
+            }
+            ("cert-authority", None) => self.rights.authority = true,
+            ("verify-required", None) => self.rights.verify = true,
+            ("no-touch-required", None) => self.rights.untouched = true,
+            ("touch-required", None) => self.rights.untouched = false,
             (name, None) if PLAIN_OPTIONS.contains(&name.strip_prefix("no-").unwrap_or(name)) => {}
             // They only narrow what is refused anyway.
             ("permitopen" | "permitlisten", Some(_)) => {}
@@ -177,6 +272,11 @@ impl Options {
         }
         Ok(())
     }
+}
+
+fn principals(names: &str) -> Result<Vec<String>, Wrong> {
+    let names: Vec<String> = names.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().any(String::is_empty) { Err(Wrong::NoValue("principals".to_owned())) } else { Ok(names) }
 }
 
 /// A walk over the bytes of a line.
@@ -241,26 +341,24 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// DSA is broken, security keys want a finger, certificates want a trusted authority:
-/// none of them is how a machine pushes.
-const ACCEPTED_TYPES: &[&str] =
-    &["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
+/// DSA is broken; a certificate is trusted by its authority's line, not by one of its own.
+const ACCEPTED_TYPES: &[&str] = &[
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ecdsa-sha2-nistp521",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
 
 /// Permissions without a value, with or without `no-`: none of them is given here to
 /// anybody, so both forms keep their promise.
-const PLAIN_OPTIONS: &[&str] = &[
-    "restrict",
-    "port-forwarding",
-    "agent-forwarding",
-    "x11-forwarding",
-    "pty",
-    "user-rc",
-    "touch-required",
-];
+const PLAIN_OPTIONS: &[&str] =
+    &["restrict", "port-forwarding", "agent-forwarding", "x11-forwarding", "pty", "user-rc"];
 
 /// Options of OpenSSH whose meaning we could not keep.
-const KNOWN_ELSEWHERE: &[&str] =
-    &["command", "cert-authority", "principals", "environment", "tunnel", "verify-required"];
+const KNOWN_ELSEWHERE: &[&str] = &["environment", "tunnel"];
 
 #[cfg(test)]
 mod tests {
@@ -307,6 +405,29 @@ mod tests {
     }
 
     #[test]
+    fn a_line_comes_apart_as_it_was_written() {
+        let line =
+            format!("from=\"192.0.2.0/24, 10.0.0.1\",restrict,command=\"cat > \\\"x,y\\\"\"  {KEY} a b\n");
+        assert_eq!(
+            options_of(line.as_bytes()),
+            ["from=\"192.0.2.0/24, 10.0.0.1\"", "restrict", "command=\"cat > \\\"x,y\\\"\""]
+        );
+        assert_eq!(without_options(line.as_bytes()), format!("{KEY} a b\n").as_bytes());
+        assert!(options_of(KEY.as_bytes()).is_empty() && without_options(KEY.as_bytes()) == KEY.as_bytes());
+    }
+
+    #[test]
+    fn rights_are_read() {
+        let rights = |options: &str| granted(&format!("{options} {KEY}")).rights;
+        assert_eq!(rights("restrict"), Rights::default());
+        let authority = rights("cert-authority,principals=\"prep, ieqroo\"");
+        assert!(authority.authority);
+        assert_eq!(authority.principals.unwrap(), ["prep", "ieqroo"]);
+        assert_eq!(rights("command=\"internal-sftp\"").intake, Some(Intake::Sftp));
+        assert!(rights("verify-required").verify && rights("no-touch-required").untouched);
+    }
+
+    #[test]
     fn times_are_local_unless_they_say_otherwise() {
         let zone = TimeZone::get("America/Cancun").unwrap();
         let time = |text| parse_time(text, &zone).map(|t| t.to_string());
@@ -323,7 +444,10 @@ mod tests {
         let wrong = |line: &str| read(line).unwrap_err();
         assert_eq!(wrong(&format!("foo {KEY}")), (1, Wrong::UnknownOption("foo".into())));
         assert_eq!(wrong(&format!("restrict,bar {KEY}")), (10, Wrong::UnknownOption("bar".into())));
-        assert_eq!(wrong(&format!("command=\"rm -rf /\" {KEY}")), (1, Wrong::Unsupported("command".into())));
+        assert_eq!(wrong(&format!("command=\"rm -rf /\" {KEY}")), (10, Wrong::Command("rm -rf /".into())));
+        assert_eq!(wrong(&format!("tunnel=\"0\" {KEY}")), (1, Wrong::Unsupported("tunnel".into())));
+        assert_eq!(wrong(&format!("principals=\"a\" {KEY}")), (1, Wrong::NoAuthority));
+        assert_eq!(wrong(&format!("cert-authority,principals {KEY}")).1, Wrong::NoValue("principals".into()));
         assert_eq!(wrong(&format!("from {KEY}")), (1, Wrong::NoValue("from".into())));
         assert_eq!(wrong(&format!("from=\"1.2.3.4 {KEY}")).1, Wrong::Unclosed);
         assert_eq!(wrong(&format!("from=\"prep.ine.mx\" {KEY}")), (7, Wrong::HostName("prep.ine.mx".into())));

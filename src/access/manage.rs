@@ -1,4 +1,5 @@
-//! What `difusor keys` does: add a key, revoke one. (Listing is [`Keyring::load`].)
+//! What `difusor keys` does: add a key, let one follow another, revoke one; set a password.
+//! (Listing is [`Keyring::load`].)
 //!
 //! Works on the key directory (`keys/`, with `trusted/` and `revoked/` in it) and on
 //! nothing else: a running service sees the change by itself. What people wrote is kept
@@ -14,7 +15,10 @@ use jiff::tz::TimeZone;
 
 use super::keyring::{SUFFIX, foreign_format, numbered_lines, safe_name};
 use super::line::{self, Line, parse_time};
-use super::{KEY_FILE_BYTES_MAX, Keyring, Sources, TrustedKey, Unusable, Wrong};
+use super::{
+    Intake, KEY_FILE_BYTES_MAX, Keyring, Passwords, PasswordsFault, Sources, TrustedKey, Unusable,
+    WeakPassword, Wrong,
+};
 use crate::durable::Dir;
 use crate::model::Lang;
 
@@ -27,8 +31,35 @@ pub struct NewKey<'a> {
     pub from: &'a [String],
     /// Its end, in OpenSSH's form or as `2027-06-07` or `2027-06-07T02:00`.
     pub expires: Option<&'a str>,
+    /// The one intake it may use, as in `command="…"`.
+    pub command: Option<&'a str>,
+    /// Of an authority: the principals one of which a certificate must have. Where none is
+    /// named, that is the user's name. `None` for a key that is trusted itself.
+    pub principals: Option<&'a [String]>,
     /// The institute's public key: the content of its `.pub` file.
     pub key: &'a [u8],
+}
+
+/// A key that takes the place of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Successor<'a> {
+    /// Name, file stem or fingerprint of the key that goes.
+    pub old: &'a str,
+    /// Name of the one that comes: becomes `trusted/NAME.pub`.
+    pub name: &'a str,
+    /// The new public key: the content of its `.pub` file.
+    pub key: &'a [u8],
+    /// From when on the old one no longer counts.
+    pub until: Timestamp,
+}
+
+/// What a rotation did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotated {
+    /// The key that goes, with its end.
+    pub old: TrustedKey,
+    /// The key that comes: same addresses, same rights, no end but its authority's.
+    pub new: TrustedKey,
 }
 
 /// What a revocation did.
@@ -73,6 +104,15 @@ pub enum ManageError {
     /// More than one key was given.
     #[error("one key at a time, please: {0} were given")]
     Many(usize),
+    /// The password is not taken.
+    #[error(transparent)]
+    Weak(WeakPassword),
+    /// The file of passwords cannot be used.
+    #[error("keys/passwords: {0}")]
+    Passwords(PasswordsFault),
+    /// More than one current key is meant.
+    #[error("'{0}' means several keys; give the fingerprint of one (difusor keys list)")]
+    Several(String),
     /// No key has that name or fingerprint.
     #[error("no key named '{0}'")]
     Unknown(String),
@@ -111,6 +151,15 @@ impl ManageError {
             Self::Wrong(wrong) => wrong.text(lang),
             Self::Options => "la llave trae opciones propias; dé sólo la llave, y las direcciones con --from".to_owned(),
             Self::Many(n) => format!("una llave a la vez: llegaron {n}"),
+            Self::Weak(WeakPassword::User) => {
+                "un usuario lleva letras, cifras, «.», «_», «-» y «@», a lo más 64".to_owned()
+            }
+            Self::Weak(WeakPassword::Length) => "una contraseña tiene de 12 a 256 caracteres".to_owned(),
+            Self::Weak(WeakPassword::Hash) => "no se pudo resumir la contraseña".to_owned(),
+            Self::Passwords(fault) => format!("keys/passwords: {}", fault.text(lang)),
+            Self::Several(n) => {
+                format!("«{n}» son varias llaves; dé la huella de una (difusor keys list)")
+            }
             Self::Unknown(n) => format!("no hay ninguna llave llamada «{n}»"),
             Self::Unusable(e) => e.text(lang),
             Self::Io { path, source, .. } => format!("no se pudo escribir {path}: {source}"),
@@ -132,6 +181,16 @@ pub fn add(keys: &Path, new: NewKey<'_>, zone: &TimeZone, now: Timestamp) -> Res
     if let Some(text) = new.expires {
         options.push_str(&format!(",expiry-time=\"{}\"", expiry(text, zone, now)?));
     }
+    if let Some(line) = new.command {
+        Intake::parse(line).map_err(ManageError::Wrong)?;
+        options.push_str(&format!(",command=\"{line}\""));
+    }
+    if let Some(principals) = new.principals {
+        options.push_str(",cert-authority");
+        if !principals.is_empty() {
+            options.push_str(&format!(",principals=\"{}\"", principals.join(",")));
+        }
+    }
     let given = only_key(new.key, zone)?;
     let trusted = open_or_make(keys, TRUSTED)?;
     let ring = Keyring::load(trusted.path(), zone)?;
@@ -148,6 +207,87 @@ pub fn add(keys: &Path, new: NewKey<'_>, zone: &TimeZone, now: Timestamp) -> Res
     let mut ring = Keyring::load(trusted.path(), zone)?.keys().to_vec();
     ring.retain(|key| key.file == file);
     ring.pop().ok_or_else(|| ManageError::Unknown(new.name.to_owned()))
+}
+
+/// Trusts a new key as the old one is trusted, and gives the old one an end: both count until
+/// then. The new one first, so that there is one at every moment.
+pub fn rotate(
+    keys: &Path,
+    with: Successor<'_>,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Rotated, ManageError> {
+    if safe_name(with.name).as_deref() != Some(with.name) {
+        return Err(ManageError::Name(with.name.to_owned()));
+    }
+    let given = only_key(with.key, zone)?;
+    let trusted = open_or_make(keys, TRUSTED)?;
+    let ring = Keyring::load(trusted.path(), zone)?;
+    let stem_file = format!("{}{SUFFIX}", with.old);
+    let is_old = |key: &&TrustedKey| {
+        (key.name == with.old || key.fingerprint == with.old || key.file == stem_file) && key.is_current(now)
+    };
+    let mut olds = ring.keys().iter().filter(is_old);
+    let old = olds.next().ok_or_else(|| ManageError::Unknown(with.old.to_owned()))?;
+    if olds.next().is_some() {
+        return Err(ManageError::Several(with.old.to_owned()));
+    }
+    let file = format!("{}{SUFFIX}", with.name);
+    if trusted.exists(&file) || ring.keys().iter().any(|key| key.name == with.name) {
+        return Err(ManageError::Exists(with.name.to_owned()));
+    }
+    let fingerprint = given.1.fingerprint();
+    if let Some(twin) = ring.keys().iter().find(|key| key.fingerprint == fingerprint) {
+        return Err(ManageError::Trusted(twin.name.clone()));
+    }
+    let until = old.expires.map_or(with.until, |before| before.min(with.until));
+    let (options, changed) = ending(&trusted, old, until)?;
+    write_new(&trusted, &file, format!("{options} {}\n", given.0).as_bytes())?;
+    trusted
+        .replace(&old.file, &changed)
+        .map_err(|source| failed("change", &trusted.path().join(&old.file).display().to_string(), source))?;
+    let after = Keyring::load(trusted.path(), zone)?;
+    let find = |fingerprint: &str| after.keys().iter().find(|key| key.fingerprint == fingerprint).cloned();
+    match (find(&old.fingerprint), find(&fingerprint)) {
+        (Some(old), Some(new)) => Ok(Rotated { old, new }),
+        _ => Err(ManageError::Unknown(with.old.to_owned())),
+    }
+}
+
+/// The options of a key's line without its end, and its whole file with this end in that line.
+fn ending(trusted: &Dir, old: &TrustedKey, until: Timestamp) -> Result<(String, Vec<u8>), ManageError> {
+    let bytes = trusted
+        .read(&old.file, KEY_FILE_BYTES_MAX)
+        .map_err(|source| failed("read", &trusted.path().join(&old.file).display().to_string(), source))?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let lines: Vec<&[u8]> = bytes.split_inclusive(|b| *b == b'\n').collect();
+    let line = lines.get(old.line - 1).copied().unwrap_or_default();
+    let is_end = |option: &String| option.to_ascii_lowercase().starts_with("expiry-time=");
+    let mut options: Vec<String> = line::options_of(line).into_iter().filter(|o| !is_end(o)).collect();
+    let kept = if options.is_empty() { "restrict".to_owned() } else { options.join(",") };
+    options.push(format!("expiry-time=\"{}\"", until.strftime("%Y%m%d%H%M%SZ")));
+    let ended = [options.join(",").as_bytes(), b" ", line::without_options(line)].concat();
+    let at = |n: usize, line| if n + 1 == old.line { ended.clone() } else { <[u8]>::to_vec(line) };
+    Ok((kept, lines.iter().enumerate().flat_map(|(n, line)| at(n, line)).collect()))
+}
+
+/// Gives a user a password (`None` takes it away); true if there was one before. The file
+/// belongs to whom the host keys belong to: the service must be able to read it.
+pub fn set_password(keys: &Path, user: &str, password: Option<&str>) -> Result<bool, ManageError> {
+    let path = keys.join(PASSWORDS);
+    let mut passwords = Passwords::load(&path).map_err(ManageError::Passwords)?;
+    let was = passwords.set(user, password).map_err(ManageError::Weak)?;
+    let error = |source| failed("write", &path.display().to_string(), source);
+    let dir = Dir::create(keys).map_err(error)?;
+    if !dir.exists(PASSWORDS) {
+        let owner = dir.stat("host").or_else(|_| dir.stat(".")).map_err(error)?;
+        let file = dir.create_file(PASSWORDS).map_err(error)?;
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        file.set_permissions(private).map_err(error)?;
+        let _ = std::os::unix::fs::fchown(&file, Some(owner.st_uid), Some(owner.st_gid));
+    }
+    dir.replace(PASSWORDS, passwords.text().as_bytes()).map_err(error)?;
+    Ok(was)
 }
 
 /// Stops trusting every key of this name, file stem or fingerprint. What was written is
@@ -273,7 +413,7 @@ fn move_lines(
         side.extend_from_slice(line);
     }
     write_new(revoked, kept, &gone)?;
-    trusted.write_atomic(file, &stays).map_err(error)
+    trusted.replace(file, &stays).map_err(error)
 }
 
 /// `NAME.pub`, or with the time in it if one of that name was revoked before.
@@ -298,3 +438,4 @@ fn failed(doing: &'static str, path: &str, source: io::Error) -> ManageError {
 
 const TRUSTED: &str = "trusted";
 const REVOKED: &str = "revoked";
+const PASSWORDS: &str = "passwords";

@@ -26,6 +26,15 @@ impl Sources {
         Ok(Self { text: text.to_owned(), rules })
     }
 
+    /// Whether they are few enough to name somebody: nothing in them includes everybody.
+    pub fn name_somebody(&self) -> bool {
+        let everybody = |rule: &Rule| match &rule.pattern {
+            Pattern::Net(net) => net.prefix_len() == 0,
+            Pattern::Glob(glob) => glob.chars().all(|c| matches!(c, '*' | '?' | '.' | ':')),
+        };
+        !self.rules.iter().any(|rule| rule.sense == Sense::Included && everybody(rule))
+    }
+
     /// Whether `addr` may come: something includes it and nothing excludes it, in
     /// whatever order they stand.
     pub fn allows(&self, addr: IpAddr) -> bool {
@@ -129,7 +138,7 @@ impl Pattern {
 }
 
 /// A network of v4-mapped addresses is the v4 network: peers are compared unmapped.
-fn canonical(net: IpNet) -> IpNet {
+pub(super) fn canonical(net: IpNet) -> IpNet {
     let mapped = match net.addr() {
         IpAddr::V6(v6) => v6.to_ipv4_mapped(),
         IpAddr::V4(_) => None,

@@ -195,7 +195,12 @@ fn a_key_is_added_whole_and_never_over_another() {
     let from = ["192.0.2.0/24".to_owned(), "!192.0.2.9".to_owned()];
     let zone = TimeZone::get("America/Cancun").unwrap();
     let add_until = |name: &str, from: &[String], key: &str, expires: Option<&str>| {
-        add(dir.path(), NewKey { name, from, expires, key: key.as_bytes() }, &zone, now())
+        add(
+            dir.path(),
+            NewKey { name, from, expires, command: None, principals: None, key: key.as_bytes() },
+            &zone,
+            now(),
+        )
     };
     let add = |name: &str, from: &[String], key: &str| add_until(name, from, key, None);
     let added = add_until("qroo", &from, &format!("{A} of.\n"), Some("2027-06-08")).unwrap();

@@ -7,8 +7,9 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{Bound, StartFault, doing, rsync, settings};
-use crate::access::{self, Change, Following, Gate, Keyring, Users};
+use super::intake::{self, Chosen};
+use super::{Bound, StartFault, doing, rsync, settings, trust};
+use crate::access::{self, Change, Following, Gate, Keyring, Passwords, Rates, Tally, Terms, Users, Uses};
 use crate::clock::Clock;
 use crate::config::{Config, Fault};
 use crate::drop::watch::Watch;
@@ -17,7 +18,7 @@ use crate::ledger::{Entry, Kind, Ledger, Refusals};
 use crate::metrics::Metrics;
 use crate::model::{Lang, Via};
 use crate::ssh::exec::{self, Setup};
-use crate::ssh::{Compat, Door, End, Event, HostKeys, Parts, Programs, sftp};
+use crate::ssh::{Compat, Door, End, Event, HostKeys, Parts, Program, Programs, sftp};
 
 /// Connections that the kernel holds for us while we accept.
 const BACKLOG: u32 = 1024;
@@ -35,6 +36,10 @@ pub(super) struct Running {
     accepting: Vec<JoinHandle<()>>,
     keeping: JoinHandle<()>,
     refusals: Refusals,
+    /// Decides for every door, and counts.
+    gate: Gate,
+    /// Networks, passwords and host keys are followed until it is dropped.
+    _trust: trust::Following,
     /// Both end when they are dropped.
     _following: Following,
     watch: Option<Watch>,
@@ -47,6 +52,7 @@ struct House {
     ledger: Ledger,
     refusals: Refusals,
     metrics: Metrics,
+    uses: Uses,
 }
 
 /// Opens the doors.
@@ -65,11 +71,16 @@ pub(super) async fn start(
         ledger: ledger.clone(),
         refusals: Refusals::new(ledger.clone()),
         metrics: metrics.clone(),
+        uses: Uses::load(&config.paths.var),
     });
     let gate = gate(&house)?;
     let following = follow(&house, &gate);
+    let mut trust = trust::Following::default();
+    trust.networks(&config.file, &gate, clock, ledger);
+    trust.passwords(config.paths.keys.join("passwords"), &gate, clock);
     let rsync = rsync::open(config, clock, stop, drop, &gate, &house.refusals).await?;
-    let door = door(&house, gate, drop)?;
+    let door = door(&house, gate.clone(), drop)?;
+    trust.host_keys(config.paths.keys.join("host"), settings::host_keys(config), &door);
     let (mut bound, mut accepting) = (Vec::new(), Vec::new());
     for listener in listeners(config, inherited)? {
         bound.push(doing("ssh.listen", listener.local_addr())?);
@@ -80,7 +91,7 @@ pub(super) async fn start(
         true => Some(doing("var/drop", Watch::spawn(drop))?),
         false => None,
     };
-    let keeping = tokio::spawn(keep_house(house.refusals.clone(), drop.clone(), clock.clone()));
+    let keeping = tokio::spawn(keep_house(Arc::clone(&house), drop.clone()));
     let refusals = house.refusals.clone();
     let (plain, tls) = rsync.as_ref().map(|r| (r.plain.clone(), r.tls.clone())).unwrap_or_default();
     Ok(Running {
@@ -91,6 +102,8 @@ pub(super) async fn start(
         accepting,
         keeping,
         refusals,
+        gate,
+        _trust: trust,
         _following: following,
         watch,
     })
@@ -100,6 +113,11 @@ impl Running {
     /// Where the doors listen.
     pub(super) fn bound(&self) -> Bound {
         self.bound.clone()
+    }
+
+    /// What the doors have decided since the start, for metrics.
+    pub(super) fn tally(&self) -> Tally {
+        self.gate.tally()
     }
 
     /// Closes the doors and waits for the sessions, within their grace.
@@ -163,7 +181,19 @@ fn gate(house: &Arc<House>) -> Result<Gate, StartFault> {
         true => Users::Any,
         false => Users::Listed(config.ssh.users.clone()),
     };
-    Ok(Gate::new(ring, users))
+    let rates = match config.trust.penalties {
+        true => Rates::default(),
+        false => Rates { max: std::time::Duration::ZERO, ..Rates::default() },
+    };
+    let networks = config.trust.networks.clone();
+    let passwords = config.ssh.passwords.then(|| {
+        let file = config.paths.keys.join("passwords");
+        Passwords::load(&file).unwrap_or_else(|fault| {
+            trust::not_used(&file, &fault);
+            Passwords::default()
+        })
+    });
+    Ok(Gate::under(Terms { ring, users, networks, rates, passwords }))
 }
 
 /// Keeps the gate equal to the directory; every change is on record.
@@ -190,9 +220,13 @@ fn follow(house: &Arc<House>, gate: &Gate) -> Following {
 
 fn door(house: &Arc<House>, gate: Gate, drop: &Drop) -> Result<Door, StartFault> {
     let config = &house.config;
-    let compat = if config.ssh.legacy { Compat::Legacy } else { Compat::Modern };
+    let compat = match (config.ssh.legacy, config.ssh.strict) {
+        (true, _) => Compat::Legacy,
+        (false, true) => Compat::Strict,
+        (false, false) => Compat::Modern,
+    };
     let folder = config.paths.keys.join("host");
-    let host_keys = HostKeys::open(&folder, compat)
+    let host_keys = HostKeys::open(&folder, settings::host_keys(config))
         .map_err(|e| StartFault::Config(vec![Fault::of_file(&folder, e.to_string(), e.to_string())]))?;
     for (algorithm, fingerprint) in host_keys.fingerprints() {
         tracing::info!(algorithm, fingerprint, "host key");
@@ -213,17 +247,32 @@ fn door(house: &Arc<House>, gate: Gate, drop: &Drop) -> Result<Door, StartFault>
 /// What a sender finds behind the door: SFTP, scp and the command lines, over its own view.
 fn programs(config: &Arc<Config>, clock: &Clock, drop: &Drop) -> Programs {
     let setup = Arc::new(Setup { clock: clock.clone(), ..settings::commands(config) });
+    let below = Arc::clone(config);
     let (by_exec, by_sftp, context, name) =
         (drop.clone(), drop.clone(), setup.context, config.domain.clone());
     Programs {
-        exec: Arc::new(move |grant, command| {
-            let (view, setup, command) =
-                (view(&by_exec, grant, command), Arc::clone(&setup), command.to_vec());
-            Box::new(move |io| exec::run(&command, io, view, &setup))
+        exec: Arc::new(move |grant, command| match intake::chosen(grant, command) {
+            Chosen::Line(line) => {
+                let (view, setup) = (view(&by_exec, grant, &line), Arc::clone(&setup));
+                Box::new(move |io| exec::run(&line, io, view, &setup))
+            }
+            Chosen::Below(dir, line) => {
+                let view = view(&by_exec, grant, &line);
+                let setup = Setup { rsync: Some(rsync::server_below(&below, &dir)), ..(*setup).clone() };
+                Box::new(move |io| exec::run(&line, io, view, &setup))
+            }
+            Chosen::Sftp => {
+                let view = by_exec.view(grant.clone(), Via::Sftp);
+                Box::new(move |io| sftp::serve(io, view, &context))
+            }
+            Chosen::Nothing(refusal) => refuse(refusal, context.lang),
         }),
-        sftp: Arc::new(move |grant| {
-            let view = by_sftp.view(grant.clone(), Via::Sftp);
-            Box::new(move |io| sftp::serve(io, view, &context))
+        sftp: Arc::new(move |grant| match intake::sftp(grant) {
+            Chosen::Nothing(refusal) => refuse(refusal, context.lang),
+            _ => {
+                let view = by_sftp.view(grant.clone(), Via::Sftp);
+                Box::new(move |io| sftp::serve(io, view, &context))
+            }
         }),
         status: Arc::new(move |grant| {
             let text = context.lang.pick(
@@ -233,6 +282,15 @@ fn programs(config: &Arc<Config>, clock: &Clock, drop: &Drop) -> Programs {
             format!("difusor {name}: {text} {}\n", grant.name)
         }),
     }
+}
+
+/// One sentence, and the exit status of a command that there is not.
+fn refuse(refusal: intake::Refusal, lang: Lang) -> Program {
+    Box::new(move |io| {
+        tracing::info!(asked = refusal.asked, only = refusal.only, "the key's command= allows no such thing");
+        let _ = io.err(&format!("difusor: {}\n", refusal.text(lang)));
+        exec::fault::UNSUPPORTED
+    })
 }
 
 fn view(drop: &Drop, grant: &access::Grant, command: &[u8]) -> View {
@@ -262,6 +320,7 @@ impl House {
         match event {
             Event::Opened(grant) => {
                 self.metrics.ssh_session();
+                self.uses.note(&grant, self.clock.now());
                 tracing::info!(name = grant.name, addr = %grant.addr, user = grant.user, "session opened");
             }
             Event::Closed { grant, end, lasted } => {
@@ -297,13 +356,14 @@ impl House {
     }
 }
 
-async fn keep_house(refusals: Refusals, drop: Drop, clock: Clock) {
+async fn keep_house(house: Arc<House>, drop: Drop) {
     let mut tick = tokio::time::interval(HOUSEKEEPING);
     for round in 0_u32.. {
         tick.tick().await;
-        let (refusals, drop, now) = (refusals.clone(), drop.clone(), clock.now());
+        let (house, drop) = (Arc::clone(&house), drop.clone());
         let kept = tokio::task::spawn_blocking(move || {
-            refusals.tick(now)?;
+            house.refusals.tick(house.clock.now())?;
+            house.uses.save(&house.config.paths.var)?;
             if round.is_multiple_of(SWEEP_EVERY) { drop.sweep().map(|_| ()) } else { Ok(()) }
         });
         if let Ok(Err(error)) = kept.await {

@@ -273,6 +273,11 @@ impl Running {
         Bound { admin: self.admin.addresses.clone(), ..self.doors.bound() }
     }
 
+    /// What the doors have decided since the start.
+    pub(super) fn tally(&self) -> crate::access::Tally {
+        self.doors.tally()
+    }
+
     /// Waits until the doors are closed and everything that was received has its verdict.
     pub(super) async fn stopped(self) {
         self.doors.stopped().await;

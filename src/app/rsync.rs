@@ -33,11 +33,22 @@ pub(super) struct Running {
 pub(super) fn server(config: &Config) -> RsyncServer {
     let (pushes, modules) = (pushes(config), modules(config));
     let modules = if modules.is_empty() { rsyncd::usual_modules() } else { modules };
-    Arc::new(move |words, io, view, cwd, _| over_ssh(words, io, view, cwd, &pushes, &modules))
+    Arc::new(move |words, io, view, cwd, _| {
+        over_ssh(words, io, view, Start::Within(cwd.clone()), &pushes, &modules)
+    })
+}
+
+/// The same for a key that may push below one folder only, and to no module.
+pub(super) fn server_below(config: &Config, dir: &str) -> RsyncServer {
+    let pushes = pushes(config);
+    let root: VPath = std::path::Path::new(&format!("/{dir}")).into();
+    Arc::new(move |words, io, view, _, _| {
+        over_ssh(words, io, view, Start::Confined(root.clone()), &pushes, &[])
+    })
 }
 
 /// `rsync --server …`, and `rsync --server --daemon .`.
-fn over_ssh(words: &[Vec<u8>], io: Io, view: View, cwd: &VPath, pushes: &Pushes, modules: &[Module]) -> u32 {
+fn over_ssh(words: &[Vec<u8>], io: Io, view: View, start: Start, pushes: &Pushes, modules: &[Module]) -> u32 {
     let (input, output) = io.split();
     let errors = output.clone();
     let mut stderr = move |line: &str| {
@@ -60,7 +71,7 @@ fn over_ssh(words: &[Vec<u8>], io: Io, view: View, cwd: &VPath, pushes: &Pushes,
         tracing::info!(options = options.ignored.join(" "), "rsync options without effect here");
     }
     let push = view.push(PushConfig {
-        start: Start::Within(cwd.clone()),
+        start,
         module: "ssh".to_owned(),
         verdict_wait: pushes.verdict_wait,
         similar: pushes.similar,
@@ -129,7 +140,6 @@ pub(super) async fn open(
         true => None,
         false => Some(doing("rsync.tls-listen", tls(config, clock, stop))?),
     };
-    let admits = gate.clone();
     let (counted, at) = (refusals.clone(), clock.clone());
     let door = Door::new(Parts {
         modules: modules(config),
@@ -142,7 +152,7 @@ pub(super) async fn open(
         },
         pushes: pushes(config),
         drop: drop.clone(),
-        admits: Arc::new(move |addr, now| admits.admit(addr, now).is_ok()),
+        gate: gate.clone(),
         tls,
         clock: clock.clone(),
         watch: Arc::new(move |event| tell(&counted, &at, event)),
@@ -192,7 +202,8 @@ fn tell(refusals: &Refusals, clock: &Clock, event: Event) {
             tracing::info!(%addr, module, exit, ?lasted, "rsync session ended");
         }
         Event::Refused { addr, why } => {
-            tracing::warn!(%addr, why = why.name(), "rsync connection refused");
+            // The ledger has them counted: a flood of them must not flood the log.
+            tracing::debug!(%addr, why = why.name(), "rsync connection refused");
             if let Err(error) = refusals.count(addr, why.name(), clock.now()) {
                 tracing::error!(%error, "the ledger cannot be written");
             }

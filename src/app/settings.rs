@@ -64,12 +64,21 @@ pub(super) fn door(config: &Config) -> ssh::Limits {
     ssh::Limits {
         unauthenticated_max: own.connections,
         unauthenticated_per_source_max: own.connections_per_address,
+        startups: own.early_drop,
+        startups_rate: own.early_drop_rate,
+        connections_per_second: own.new_connections,
+        connections_burst: own.new_connections_burst,
         sessions_per_source_max: own.sessions_per_address,
         grace: own.grace,
         idle: own.idle,
         drain: own.stop_grace,
         ..ssh::Limits::default()
     }
+}
+
+/// Which host keys the SSH door has.
+pub fn host_keys(config: &Config) -> ssh::Kinds {
+    ssh::Kinds { ecdsa: config.ssh.ecdsa_host_key || config.ssh.legacy, rsa: config.ssh.legacy }
 }
 
 /// What command lines may do.

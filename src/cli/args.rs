@@ -89,9 +89,15 @@ pub(super) enum Verb {
     /// Llaves de confianza: quién puede enviar y desde dónde
     #[command(
         subcommand,
-        after_help = "Ejemplos:\n  difusor keys add ieqroo --from 203.0.113.0/28 id_ed25519.pub\n  difusor keys list\n  difusor keys revoke ieqroo"
+        after_help = "Ejemplos:\n  difusor keys add ieqroo --from 203.0.113.0/28 id_ed25519.pub\n  difusor keys list\n  difusor keys rotate ieqroo ieqroo-2 id_nueva.pub --overlap 2h\n  difusor keys revoke ieqroo\n  difusor keys host show"
     )]
     Keys(Keys),
+    /// Redes de confianza: desde dónde se escucha a alguien
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor trust list\n  difusor trust add 203.0.113.0/28 --note \"oficina central\"\n  difusor trust remove 203.0.113.0/28"
+    )]
+    Trust(Trust),
     /// Dice qué haría una orden que el instituto manda por SSH, sin hacerla
     #[command(
         after_help = "Ejemplos:\n  difusor explain 'cd /var/www/html && tar xzf prep.tar.gz'\n  difusor explain 'mkdir -p paquetes; mv a.tmp a.tar.gz'"
@@ -269,12 +275,12 @@ pub(super) struct Publish {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
-    /// Las llaves, sus huellas, de dónde pueden venir y hasta cuándo
+    /// Las llaves: huella, de dónde pueden venir, hasta cuándo, qué pueden y cuándo se usaron
     #[command(after_help = "Ejemplos:\n  difusor keys list\n  difusor keys list --json")]
     List,
     /// Agrega la llave pública de un instituto
     #[command(
-        after_help = "Ejemplos:\n  difusor keys add ieqroo --from 203.0.113.0/28 id_ed25519.pub\n  difusor keys add ieqroo --from 203.0.113.5 --expires 2027-06-14 < id_ed25519.pub"
+        after_help = "Ejemplos:\n  difusor keys add ieqroo --from 203.0.113.0/28 id_ed25519.pub\n  difusor keys add ieqroo --from 203.0.113.5 --expires 2027-06-14 < id_ed25519.pub\n  difusor keys add espejo --from 203.0.113.6 --command \"rrsync -wo /sitio\" espejo.pub\n  difusor keys add instituto --from 203.0.113.0/28 --authority --principal prep ca.pub"
     )]
     Add {
         /// Nombre con el que aparecerá en la bitácora
@@ -286,10 +292,55 @@ pub(super) enum Keys {
         /// Desde cuándo ya no vale, por ejemplo 2027-06-14
         #[arg(long, value_name = "FECHA")]
         expires: Option<String>,
+        /// La única entrada que puede usar: internal-sftp, "rrsync -wo /sitio", "scp -t /paquetes"…
+        #[arg(long, value_name = "ORDEN")]
+        command: Option<String>,
+        /// Es una autoridad: valen los certificados de usuario que firme
+        #[arg(long)]
+        authority: bool,
+        /// Nombre que debe traer un certificado de la autoridad; puede repetirse
+        #[arg(long, value_name = "NOMBRE", requires = "authority")]
+        principal: Vec<String>,
         /// Archivo .pub; sin él, la entrada estándar
         #[arg(value_name = "ARCHIVO")]
         file: Option<PathBuf>,
     },
+    /// Confía en una llave nueva como en la vieja, y da a la vieja un fin: ambas valen mientras tanto
+    #[command(
+        after_help = "Ejemplos:\n  difusor keys rotate ieqroo ieqroo-2 id_nueva.pub --overlap 2h\n  difusor keys rotate ieqroo id_nueva.pub --overlap 2d"
+    )]
+    Rotate {
+        /// Nombre o huella de la llave que se va
+        #[arg(value_name = "NOMBRE|HUELLA")]
+        old: String,
+        /// Nombre de la que llega, o directamente su archivo .pub
+        #[arg(value_name = "NOMBRE|ARCHIVO")]
+        new: String,
+        /// Archivo .pub; sin él, la entrada estándar
+        #[arg(value_name = "ARCHIVO")]
+        file: Option<PathBuf>,
+        /// Cuánto valen ambas
+        #[arg(long, value_name = "TIEMPO", default_value = "2h")]
+        overlap: String,
+    },
+    /// Pone contraseña a un usuario (se lee de la entrada estándar); sólo vale con ssh.passwords y desde trust.networks
+    #[command(
+        after_help = "Ejemplos:\n  difusor keys password iepc\n  difusor keys password iepc < clave.txt\n  difusor keys password iepc --remove"
+    )]
+    Password {
+        /// Usuario
+        #[arg(value_name = "NOMBRE")]
+        user: String,
+        /// Se la quita, y termina sus sesiones
+        #[arg(long)]
+        remove: bool,
+    },
+    /// Las llaves por las que los clientes conocen a este servidor
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor keys host show\n  difusor keys host rotate\n  difusor keys host rotate --switch"
+    )]
+    Host(KeysHost),
     /// Quita una llave y termina sus sesiones
     #[command(after_help = "Ejemplos:\n  difusor keys revoke ieqroo\n  difusor keys revoke SHA256:uVd3…")]
     Revoke {
@@ -297,6 +348,64 @@ pub(super) enum Keys {
         #[arg(value_name = "NOMBRE|HUELLA")]
         which: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysHost {
+    /// Huella, línea de known_hosts y registro SSHFP de cada una
+    #[command(after_help = "Ejemplos:\n  difusor keys host show\n  difusor keys host show --json")]
+    Show,
+    /// Prepara la llave siguiente y la anuncia a los clientes (UpdateHostKeys); con --switch la pone en uso
+    #[command(after_help = "Ejemplos:\n  difusor keys host rotate\n  difusor keys host rotate --switch")]
+    Rotate {
+        /// Pone en uso la llave preparada; la anterior queda en keys/host/old
+        #[arg(long)]
+        switch: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Trust {
+    /// Las redes, sus notas y hasta cuándo
+    #[command(after_help = "Ejemplos:\n  difusor trust list\n  difusor trust list --json")]
+    List,
+    /// Agrega una red al archivo de configuración; en vigor en un segundo
+    #[command(
+        after_help = "Ejemplos:\n  difusor trust add 203.0.113.0/28 --note \"oficina central\"\n  difusor trust add 2001:db8:17::/48 --expires 2027-06-14"
+    )]
+    Add {
+        /// Red o dirección, IPv4 o IPv6
+        #[arg(value_name = "RED")]
+        net: IpNetOrAddr,
+        /// De quién es
+        #[arg(long, value_name = "TEXTO")]
+        note: Option<String>,
+        /// Desde cuándo ya no vale, por ejemplo 2027-06-14
+        #[arg(long, value_name = "FECHA")]
+        expires: Option<String>,
+    },
+    /// Quita una red y termina las sesiones que vienen de ella
+    #[command(after_help = "Ejemplos:\n  difusor trust remove 203.0.113.0/28")]
+    Remove {
+        /// Red, como en la lista
+        #[arg(value_name = "RED")]
+        net: IpNetOrAddr,
+    },
+}
+
+/// A network; an address is a network of full length.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct IpNetOrAddr(pub(super) IpNet);
+
+impl std::str::FromStr for IpNetOrAddr {
+    type Err = ipnet::AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse::<IpAddr>() {
+            Ok(addr) => Ok(Self(addr.into())),
+            Err(_) => text.parse().map(Self),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -48,6 +48,7 @@ const VALUES: &[(&str, &str)] = &[
     ("RED", "NETWORK"),
     ("FECHA", "DATE"),
     ("NOMBRE|HUELLA", "NAME|FINGERPRINT"),
+    ("NOMBRE|ARCHIVO", "NAME|FILE"),
     ("ORDEN", "COMMAND"),
     ("A..B", "A..B"),
     ("PROCESO", "PROCESS"),
@@ -73,6 +74,12 @@ const WORDS: &[(&str, &str)] = &[
     ("totales mal sumados", "totals added up wrong"),
     ("--reason prueba", "--reason rehearsal"),
     ("/tmp/noche", "/tmp/night"),
+    ("id_nueva.pub", "id_new.pub"),
+    ("keys add espejo", "keys add mirror"),
+    ("espejo.pub", "mirror.pub"),
+    ("keys add instituto", "keys add institute"),
+    ("clave.txt", "password.txt"),
+    ("oficina central", "head office"),
     ("bitacora.jsonl", "ledger.jsonl"),
     ("reglas.nft", "rules.nft"),
     // In Spanish the pages go where man looks for Spanish ones.
@@ -189,9 +196,69 @@ const TEXTS: &[(&str, &str)] = &[
     ("Motivo, para la bitácora", "Reason, for the ledger"),
     ("El paquete", "The package"),
     (
-        "Las llaves, sus huellas, de dónde pueden venir y hasta cuándo",
-        "The keys, their fingerprints, where they may come from and until when",
+        "Las llaves: huella, de dónde pueden venir, hasta cuándo, qué pueden y cuándo se usaron",
+        "The keys: fingerprint, where they may come from, until when, what they may do, and last use",
     ),
+    (
+        "La única entrada que puede usar: internal-sftp, \"rrsync -wo /sitio\", \"scp -t /paquetes\"…",
+        "The one intake it may use: internal-sftp, \"rrsync -wo /sitio\", \"scp -t /paquetes\"…",
+    ),
+    (
+        "Es una autoridad: valen los certificados de usuario que firme",
+        "It is an authority: the user certificates that it signs are trusted",
+    ),
+    (
+        "Nombre que debe traer un certificado de la autoridad; puede repetirse",
+        "Name that a certificate of the authority must bear; may be repeated",
+    ),
+    (
+        "Confía en una llave nueva como en la vieja, y da a la vieja un fin: ambas valen mientras tanto",
+        "Trusts a new key as the old one, and gives the old one an end: both count until then",
+    ),
+    ("Nombre o huella de la llave que se va", "Name or fingerprint of the key that goes"),
+    (
+        "Nombre de la que llega, o directamente su archivo .pub",
+        "Name of the one that comes, or its .pub file itself",
+    ),
+    ("Cuánto valen ambas", "How long both count"),
+    (
+        "Pone contraseña a un usuario (se lee de la entrada estándar); sólo vale con ssh.passwords y desde trust.networks",
+        "Gives a user a password (read from standard input); counts only with ssh.passwords and from trust.networks",
+    ),
+    ("Usuario", "User"),
+    ("Se la quita, y termina sus sesiones", "Takes it away, and ends its sessions"),
+    (
+        "Las llaves por las que los clientes conocen a este servidor",
+        "The keys by which clients know this server",
+    ),
+    (
+        "Huella, línea de known_hosts y registro SSHFP de cada una",
+        "Fingerprint, known_hosts line and SSHFP record of each",
+    ),
+    (
+        "Prepara la llave siguiente y la anuncia a los clientes (UpdateHostKeys); con --switch la pone en uso",
+        "Prepares the next key and announces it to clients (UpdateHostKeys); with --switch puts it in use",
+    ),
+    (
+        "Pone en uso la llave preparada; la anterior queda en keys/host/old",
+        "Puts the prepared key in use; the one before is kept in keys/host/old",
+    ),
+    (
+        "Redes de confianza: desde dónde se escucha a alguien",
+        "Trusted networks: from where anybody is listened to",
+    ),
+    ("Las redes, sus notas y hasta cuándo", "The networks, their notes and until when"),
+    (
+        "Agrega una red al archivo de configuración; en vigor en un segundo",
+        "Adds a network to the configuration file; in force within a second",
+    ),
+    ("Red o dirección, IPv4 o IPv6", "Network or address, IPv4 or IPv6"),
+    ("De quién es", "Whose it is"),
+    (
+        "Quita una red y termina las sesiones que vienen de ella",
+        "Removes a network and ends the sessions that come from it",
+    ),
+    ("Red, como en la lista", "Network, as in the list"),
     ("Agrega la llave pública de un instituto", "Adds the public key of an institute"),
     ("Nombre con el que aparecerá en la bitácora", "Name under which it will appear in the ledger"),
     ("Red desde la que puede venir; puede repetirse", "Network it may come from; may be repeated"),

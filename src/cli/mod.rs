@@ -22,6 +22,7 @@ mod releases;
 mod service;
 mod simulate;
 mod status;
+mod trust;
 mod usage;
 
 use std::io::Write as _;
@@ -102,6 +103,7 @@ fn run(cli: Cli, lang: Lang) -> Done {
         Verb::Releases(verb) => releases::run(verb, &common, out),
         Verb::Publish(publish) => releases::publish(publish, &common, out),
         Verb::Keys(verb) => keys::run(verb, &common, out),
+        Verb::Trust(verb) => trust::run(verb, &common, out),
         Verb::Explain(explain) => explain::run(&explain, &common, out),
         Verb::Package(verb) => package::run(verb, &common, out),
         Verb::Simulate(verb) => simulate::run(verb, out),

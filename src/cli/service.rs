@@ -57,7 +57,7 @@ impl Ended {
 /// JSON otherwise; all on standard error.
 fn log_to(log: &config::Log) {
     // russh reports at info what a stranger does: that is ours to tell, aggregated.
-    let filter = EnvFilter::new(format!("{},russh=warn,notify=warn,h2=warn,rustls=warn", log.level));
+    let filter = EnvFilter::new(format!("{},russh=error,notify=warn,h2=warn,rustls=warn", log.level));
     let registry = tracing_subscriber::registry().with(filter);
     let format = match log.format.as_str() {
         "auto" if std::env::var_os("JOURNAL_STREAM").is_some() => "journald",

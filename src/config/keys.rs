@@ -40,6 +40,11 @@ keys! {
     "www" = "\"www\"": "Carpeta del puntero current, que también nginx podría servir" | "Folder of the current pointer, which nginx could serve too";
     "var" = "\"var\"": "Datos: historia, cortes extraídos, bitácora, buzón" | "Data: history, releases, ledger, drop";
 }
+"trust" {
+    "networks" = "[]": "Redes desde las que se escucha a alguien, en todas las puertas, por ejemplo [\"203.0.113.0/24\", { net = \"2001:db8::/32\", note = \"instituto\", expires = \"2027-06-14\" }]; vacío: sólo deciden las llaves (from=) y los módulos. Cambios en vigor en un segundo" | "Networks from which anybody is listened to, at every door, for example [\"203.0.113.0/24\", { net = \"2001:db8::/32\", note = \"institute\", expires = \"2027-06-14\" }]; empty: keys (from=) and modules alone decide. Changes are in force within a second";
+    "proxies" = "[]": "Balanceadores que dicen a quién traen con PROXY protocol v2; de nadie más se acepta" | "Balancers that say whom they bring by PROXY protocol v2; it is taken from nobody else";
+    "penalties" = "true": "No escuchar por un rato a quien falla llaves, deja vencer plazos o rompe el protocolo (como PerSourcePenalties); al instituto nunca" | "Not to listen for a while to who fails keys, lets deadlines pass or breaks the protocol (like PerSourcePenalties); never the institute";
+}
 "ssh" {
     "listen" = "[\"0.0.0.0:2222\"]": "Direcciones de la puerta SSH; vacío la apaga" | "Addresses of the SSH door; empty turns it off";
     "users" = "[]": "Nombres de usuario aceptados; vacío acepta cualquiera" | "User names accepted; empty accepts any";
@@ -47,10 +52,17 @@ keys! {
     "verdict-wait" = "\"20s\"": "Cuánto espera el remitente su veredicto antes de irse con «recibido»" | "How long a sender waits for its verdict before it leaves with 'received'";
     "scripts" = "false": "Leer guiones por bash -s o sh -s línea por línea, con las mismas órdenes permitidas" | "Read scripts sent by bash -s or sh -s line by line, with the same commands allowed";
     "sudo" = "false": "Aceptar e ignorar sudo delante de una orden" | "Accept and ignore sudo in front of a command";
-    "legacy" = "false": "Admitir clientes muy antiguos (llave de servidor RSA, grupos DH)" | "Admit very old clients (RSA host key, DH groups)";
+    "algorithms" = "\"compatible\"": "compatible: a cada cliente se le ofrece lo que su clase necesita, hasta OpenSSH 6.5; strict: sólo intercambio poscuántico y encrypt-then-MAC (OpenSSH 9.9, PuTTY 0.83 o posteriores)" | "compatible: each client is offered what its kind needs, down to OpenSSH 6.5; strict: post-quantum key exchange and encrypt-then-MAC only (OpenSSH 9.9, PuTTY 0.83 or later)";
+    "ecdsa-host-key" = "false": "Mostrar también una llave de servidor ECDSA P-256, para clientes que no conocen Ed25519" | "Show an ECDSA P-256 host key too, for clients that do not know Ed25519";
+    "passwords" = "false": "Admitir contraseñas (difusor keys password), sólo desde trust.networks; reiniciar para cambiarlo" | "Take passwords (difusor keys password), from trust.networks only; restart to change it";
+    "legacy" = "false": "Admitir clientes muy antiguos (llaves de servidor RSA y ECDSA, grupos DH)" | "Admit very old clients (RSA and ECDSA host keys, DH groups)";
     "grace" = "\"20s\"": "Plazo desde la conexión hasta autenticarse y abrir un canal" | "Time from the connection to authentication and a first channel";
     "idle" = "\"10m\"": "Se corta una sesión que no envía nada en este plazo; un extremo que desapareció se nota en un minuto" | "A session that sends nothing for this long is cut; a peer that vanished is noticed within a minute";
     "connections" = "64": "Conexiones sin autenticar a la vez" | "Unauthenticated connections at once";
+    "early-drop" = "10": "Desde cuántas conexiones sin autenticar se descartan al azar otras que no son del instituto (MaxStartups); las suyas nunca" | "From how many unauthenticated connections on others than the institute's are dropped at random (MaxStartups); its own never";
+    "early-drop-rate" = "30": "Cuántas de cien se descartan al principio; todas al llegar a tres cuartos de connections" | "How many of a hundred are dropped at first; all at three quarters of connections";
+    "new-connections-per-address" = "12": "Conexiones nuevas por segundo de una dirección; las demás esperan su turno. Menos de 20 cierra DHEat (CVE-2002-20001)" | "New connections per second of one address; others wait their turn. Below 20 closes DHEat (CVE-2002-20001)";
+    "new-connections-burst" = "8": "Cuántas de ellas de golpe" | "How many of them at once";
     "connections-per-address" = "4": "Conexiones sin autenticar por dirección" | "Unauthenticated connections per address";
     "sessions-per-address" = "8": "Sesiones autenticadas por dirección" | "Authenticated sessions per address";
     "stop-grace" = "\"20s\"": "Plazo para terminar envíos en curso al detener el servicio" | "Time for running uploads to finish when the service stops";
@@ -193,6 +205,7 @@ pub const ARRAYS: &[&str] = &["rsync.module", "package.identity", "event"];
 pub const SECTIONS: &[(&str, &str, &str)] = &[
     ("", "General", "General"),
     ("paths", "Carpetas, relativas a este archivo", "Folders, relative to this file"),
+    ("trust", "Desde dónde se escucha a alguien", "From where anybody is listened to"),
     ("ssh", "La puerta por la que envía el instituto", "The door through which the institute pushes"),
     ("rsync", "rsync, y su demonio", "rsync, and its daemon"),
     (

@@ -12,6 +12,7 @@ mod profile;
 mod read;
 mod rsync;
 mod sample;
+mod trust;
 mod value;
 
 use std::net::SocketAddr;
@@ -19,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use toml::de::{DeTable, DeValue};
 
 use crate::model::{Event, EventKind, Lang};
@@ -32,6 +33,7 @@ pub use read::Fault;
 use read::{Reader, Section};
 pub use rsync::{AuthDigest, Module, Rsync};
 pub use sample::{Addresses, reference, sample};
+pub use trust::Trust;
 use value::Bad;
 
 /// How long before its opening an event takes packages, where the operator does not say:
@@ -51,6 +53,7 @@ pub struct Config {
     pub zone: TimeZone,
     pub lang: Lang,
     pub paths: Paths,
+    pub trust: Trust,
     pub ssh: Ssh,
     pub rsync: Rsync,
     pub https: Https,
@@ -86,10 +89,18 @@ pub struct Ssh {
     pub verdict_wait: Duration,
     pub scripts: bool,
     pub sudo: bool,
+    /// Only what quantum computers do not break either.
+    pub strict: bool,
+    pub ecdsa_host_key: bool,
+    pub passwords: bool,
     pub legacy: bool,
     pub grace: Duration,
     pub idle: Duration,
     pub connections: usize,
+    pub early_drop: usize,
+    pub early_drop_rate: u32,
+    pub new_connections: u32,
+    pub new_connections_burst: u32,
     pub connections_per_address: usize,
     pub sessions_per_address: usize,
     pub stop_grace: Duration,
@@ -278,6 +289,15 @@ pub fn duration(text: &str, lang: Lang) -> Result<Duration, String> {
     })
 }
 
+/// The end of a network's trust typed on the command line, or the sentence that says what was
+/// expected.
+pub fn expiry(text: &str, zone: &TimeZone, lang: Lang) -> Result<Timestamp, String> {
+    trust::expiry(text, zone).map_err(|bad| match lang {
+        Lang::Es => bad.es,
+        Lang::En => bad.en,
+    })
+}
+
 /// The walk through the file, section by section. `None` only where even the defaults
 /// of a key do not parse, which a test rules out.
 fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Config> {
@@ -288,12 +308,16 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
     let base =
         std::path::absolute(file).ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
     let paths = paths(r, root, &base)?;
+    let trust = trust::section(r, root, &zone)?;
+    let ssh = ssh(r, root)?;
+    trust::guard(r, root, &trust, &ssh);
     Some(Config {
         file: file.to_owned(),
         profile: r.profile,
         domain: r.get(top, "domain", domain)?,
         lang: r.get(top, "lang", |v| one_of(v, &[("es", Lang::Es), ("en", Lang::En)]))?,
-        ssh: ssh(r, root)?,
+        trust,
+        ssh,
         rsync: rsync::section(r, root, &base)?,
         https: https(r, root, &base)?,
         acme: acme(r, root, &base)?,
@@ -330,10 +354,17 @@ fn ssh<'t>(r: &mut Reader<'t>, root: &DeTable<'t>) -> Option<Ssh> {
         verdict_wait: r.get(s, "verdict-wait", period)?,
         scripts: r.get(s, "scripts", flag)?,
         sudo: r.get(s, "sudo", flag)?,
+        strict: r.get(s, "algorithms", |v| one_of(v, &[("compatible", false), ("strict", true)]))?,
+        ecdsa_host_key: r.get(s, "ecdsa-host-key", flag)?,
+        passwords: r.get(s, "passwords", flag)?,
         legacy: r.get(s, "legacy", flag)?,
         grace: r.get(s, "grace", positive)?,
         idle: r.get(s, "idle", positive)?,
         connections: r.get(s, "connections", |v| count(v, 1, 65_536))?,
+        early_drop: r.get(s, "early-drop", |v| count(v, 1, 65_536))?,
+        early_drop_rate: r.get(s, "early-drop-rate", |v| small(v, 0, 100))?,
+        new_connections: r.get(s, "new-connections-per-address", |v| small(v, 1, 10_000))?,
+        new_connections_burst: r.get(s, "new-connections-burst", |v| small(v, 1, 10_000))?,
         connections_per_address: r.get(s, "connections-per-address", |v| count(v, 1, 65_536))?,
         sessions_per_address: r.get(s, "sessions-per-address", |v| count(v, 1, 65_536))?,
         stop_grace: r.get(s, "stop-grace", period)?,
@@ -561,6 +592,10 @@ fn integer(value: &DeValue<'_>, min: u64, max: u64) -> Result<u64, Bad> {
 
 fn count(value: &DeValue<'_>, min: usize, max: usize) -> Result<usize, Bad> {
     integer(value, min as u64, max as u64).map(|n| usize::try_from(n).unwrap_or(max))
+}
+
+fn small(value: &DeValue<'_>, min: u32, max: u32) -> Result<u32, Bad> {
+    integer(value, min.into(), max.into()).map(|n| u32::try_from(n).unwrap_or(max))
 }
 
 fn pace(value: &DeValue<'_>) -> Result<u32, Bad> {

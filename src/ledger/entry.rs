@@ -38,6 +38,7 @@ kinds! {
     Stop "stop" "A half of the service went down in order";
     Config "config" "The configuration was read, at start or again";
     Keys "keys" "Trusted keys changed: added, removed, expired";
+    Networks "networks" "Trusted networks changed in the configuration file";
     Certificate "certificate" "The certificate that readers see was loaded or renewed";
     Refused "refused" "Peers or transfers were refused before anything was stored, counted per minute";
     Received "received" "A package or tree was stored durably";

@@ -171,8 +171,18 @@ fn number(line: &Line, name: &str) -> Option<u64> {
 /// From a cut that was ready ahead to a link of 2 Mbit/s; the calls' bounds of 10 and 60 s are among them.
 const BOUNDS: [f64; 14] = [0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0];
 /// Reasons of refusals that are a login that failed.
-const FAILED_LOGINS: [&str; 7] =
-    ["unknown_key", "key_address", "key_expired", "user", "algorithm", "grace", "password"];
+const FAILED_LOGINS: [&str; 10] = [
+    "unknown_key",
+    "key_address",
+    "key_expired",
+    "unknown_authority",
+    "certificate",
+    "presence",
+    "user",
+    "algorithm",
+    "grace",
+    "password",
+];
 /// Different values of labels in all: reasons, codes and ways are fewer than a hundred.
 const WORDS_MAX: usize = 160;
 /// A reason is a word.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,8 +19,7 @@ use super::stream::Stream;
 use super::turnstile::{Place, Turnstile};
 use super::visit::House;
 use super::{Event, Parts, Why};
-use crate::access::source;
-use crate::clock::Clock;
+use crate::access::{Offence, Refusal, behind_proxy, source};
 
 /// The daemon's door. Clones share its bounds, so that one can be opened on several addresses.
 #[derive(Clone)]
@@ -30,9 +29,7 @@ pub struct Door {
 
 struct Inner {
     house: House,
-    admits: Arc<dyn Fn(IpAddr, jiff::Timestamp) -> bool + Send + Sync>,
     tls: Option<TlsAcceptor>,
-    clock: Clock,
     stop: CancellationToken,
     tasks: TaskTracker,
     visits: Mutex<HashMap<u64, Visit>>,
@@ -62,13 +59,13 @@ impl Door {
             pushes: parts.pushes,
             drop: parts.drop,
             turnstile: Arc::new(Turnstile::default()),
+            gate: parts.gate,
+            clock: parts.clock,
             watch: parts.watch,
         };
         let inner = Inner {
             house,
-            admits: parts.admits,
             tls: parts.tls.map(TlsAcceptor::from),
-            clock: parts.clock,
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             visits: Mutex::default(),
@@ -96,7 +93,11 @@ impl Door {
         .await;
     }
 
-    async fn accept(&self, listener: TcpListener, take: impl Fn(Arc<Inner>, TcpStream, Welcome)) {
+    async fn accept(
+        &self,
+        listener: TcpListener,
+        take: impl Fn(Arc<Inner>, TcpStream, Welcome) + Clone + Send + 'static,
+    ) {
         let inner = &self.inner;
         let mut failing = false;
         loop {
@@ -105,7 +106,10 @@ impl Door {
                 accepted = listener.accept() => match accepted {
                     Ok((socket, peer)) => {
                         failing = false;
-                        if let Some(welcome) = inner.welcome(peer) {
+                        let addr = peer.ip().to_canonical();
+                        if inner.house.gate.networks().is_proxy(addr) {
+                            inner.tasks.spawn(Arc::clone(inner).unveil(socket, addr, take.clone()));
+                        } else if let Some(welcome) = inner.welcome(addr) {
                             take(Arc::clone(inner), socket, welcome);
                         }
                     }
@@ -145,10 +149,29 @@ impl std::fmt::Debug for Door {
 }
 
 impl Inner {
-    /// Before the first byte: addresses that a module trusts only, and not too many.
-    fn welcome(&self, peer: SocketAddr) -> Option<Welcome> {
-        let addr = peer.ip().to_canonical();
-        let admitted = (self.admits)(addr, self.clock.now());
+    /// Finds out whom a balancer brings.
+    async fn unveil(
+        self: Arc<Self>,
+        mut socket: TcpStream,
+        proxy: IpAddr,
+        take: impl Fn(Arc<Self>, TcpStream, Welcome),
+    ) {
+        let Ok(Ok(behind)) = timeout(PROXY_WAIT, behind_proxy(&mut socket)).await else {
+            return self.refuse(proxy, Why::Proxy);
+        };
+        if let Some(welcome) = self.welcome(behind.unwrap_or(proxy)) {
+            take(self, socket, welcome);
+        }
+    }
+
+    /// Before the first byte: addresses that are trusted, also by a module, and not too many.
+    fn welcome(&self, addr: IpAddr) -> Option<Welcome> {
+        let (gate, now) = (&self.house.gate, self.house.clock.now());
+        if let Err(refusal) = gate.hear(addr, now) {
+            self.refuse(addr, if refusal == Refusal::Penalty { Why::Penalty } else { Why::Network });
+            return None;
+        }
+        let admitted = gate.admit(addr, now).is_ok();
         let (house, proof) = (&self.house, Proof::Address { admitted });
         if !Guest::new(&house.modules, &house.pushes, &house.turnstile, addr, proof).is_welcome() {
             self.refuse(addr, Why::Stranger);
@@ -180,11 +203,20 @@ impl Inner {
         let visit = Visit { stream: stream.try_clone()?, working: Arc::clone(&working) };
         self.visits().insert(id, visit);
         let (at, counted) = (Arc::clone(self), self.tasks.token());
-        let leave = Leave { inner: Arc::clone(self), id };
+        let leave = Leave { inner: Arc::clone(self), id, gone: CancellationToken::new() };
+        let (gone, revoked, last) = (leave.gone.clone(), CancellationToken::new(), stream.try_clone()?);
+        let trust = revoked.clone();
+        // Its thread waits for bytes; that its address is trusted no longer comes from elsewhere.
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = gone.cancelled() => {}
+                () = trust.cancelled() => last.shut(),
+            }
+        });
         let thread = std::thread::Builder::new().name("rsyncd".to_owned());
         thread.spawn(move || {
             let (_counted, _leave, _place) = (counted, leave, welcome.place);
-            at.house.attend(stream, welcome.addr, welcome.admitted, &working);
+            at.house.attend(stream, welcome.addr, welcome.admitted, &working, revoked);
         })?;
         Ok(())
     }
@@ -211,6 +243,10 @@ impl Inner {
     }
 
     fn refuse(&self, addr: IpAddr, why: Why) {
+        if why == Why::Handshake {
+            self.house.gate.punish(addr, Offence::Grace, self.house.clock.now());
+        }
+        self.house.gate.count_refused(why.name());
         (self.house.watch)(Event::Refused { addr, why });
     }
 
@@ -227,11 +263,13 @@ impl Inner {
 struct Leave {
     inner: Arc<Inner>,
     id: u64,
+    gone: CancellationToken,
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
         self.inner.visits().remove(&self.id);
+        self.gone.cancel();
     }
 }
 
@@ -257,5 +295,7 @@ async fn carry(outside: tokio_rustls::server::TlsStream<TcpStream>, inside: toki
 
 /// After a failed accept: long enough for something to close, short enough for a push.
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// For a balancer to say who is behind it; it does so at once.
+const PROXY_WAIT: Duration = Duration::from_secs(5);
 /// For what was cut to notice, and for a last word to leave.
 const LAST_CALL: Duration = Duration::from_secs(5);

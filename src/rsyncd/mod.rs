@@ -20,8 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use crate::access::Gate;
 use crate::clock::Clock;
 use crate::drop::{Drop, VPath, Vanished};
 use crate::model::Lang;
@@ -41,9 +40,9 @@ pub struct Parts {
     pub pushes: Pushes,
     /// What pushes write into.
     pub drop: Drop,
-    /// Whether some trusted key may come from an address now: who may reach a module that
-    /// names no networks.
-    pub admits: Arc<dyn Fn(IpAddr, Timestamp) -> bool + Send + Sync>,
+    /// Who is listened to, and who may reach a module that names no networks: whoever has
+    /// some trusted key's leave to come from there.
+    pub gate: Gate,
     /// For TLS listeners.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// For the records.
@@ -124,8 +123,14 @@ pub enum Event {
 /// Why somebody was turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
+    /// The address is in none of the trusted networks.
+    Network,
     /// No module trusts the address.
     Stranger,
+    /// It misbehaved before and must wait.
+    Penalty,
+    /// A balancer did not say who is behind it.
+    Proxy,
     /// There are enough connections.
     Full,
     /// The greeting did not end in time, or not at all.
@@ -142,7 +147,10 @@ impl Why {
     /// The word for ledgers and counters.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Network => "rsync_network",
             Self::Stranger => "rsync_stranger",
+            Self::Penalty => "rsync_penalty",
+            Self::Proxy => "rsync_proxy",
             Self::Full => "rsync_full",
             Self::Handshake => "rsync_handshake",
             Self::Module => "rsync_module",

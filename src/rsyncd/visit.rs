@@ -13,7 +13,8 @@ use super::module::Module;
 use super::stream::{Stream, Timed};
 use super::turnstile::Turnstile;
 use super::{Event, Limits, Pushes, Watch, Why};
-use crate::access::Grant;
+use crate::access::{Gate, Grant, Offence, Proof as Proved, Rights};
+use crate::clock::Clock;
 use crate::drop::{Drop, PushConfig, Start, View};
 use crate::model::Via;
 use crate::rsync::daemon::{self, Greeted};
@@ -26,12 +27,22 @@ pub(super) struct House {
     pub(super) pushes: Pushes,
     pub(super) drop: Drop,
     pub(super) turnstile: Arc<Turnstile>,
+    pub(super) gate: Gate,
+    pub(super) clock: Clock,
     pub(super) watch: Watch,
 }
 
 impl House {
-    /// Serves one connection to its end. `working` is set once it is past its greeting.
-    pub(super) fn attend(&self, stream: Stream, addr: IpAddr, admitted: bool, working: &Arc<AtomicBool>) {
+    /// Serves one connection to its end. `working` is set once it is past its greeting;
+    /// `revoked` is cancelled when its address is trusted no longer.
+    pub(super) fn attend(
+        &self,
+        stream: Stream,
+        addr: IpAddr,
+        admitted: bool,
+        working: &Arc<AtomicBool>,
+        revoked: CancellationToken,
+    ) {
         let begun = Instant::now();
         let Ok((output, last)) = stream.try_clone().and_then(|a| Ok((a, stream.try_clone()?))) else {
             return;
@@ -41,6 +52,7 @@ impl House {
         let input = BufReader::with_capacity(GREETING_BYTES, input);
         let guest =
             Guest::new(&self.modules, &self.pushes, &self.turnstile, addr, Proof::Address { admitted });
+        let mut stay = None;
         let admit = |greeted: &Greeted, module: &Module| {
             working.store(true, Ordering::Release);
             let user = greeted.user.as_deref().map(|user| String::from_utf8_lossy(user).into_owned());
@@ -52,8 +64,11 @@ impl House {
                 fingerprint: String::new(),
                 addr,
                 user: user.unwrap_or_default(),
-                revoked: CancellationToken::new(),
+                proof: Proved::Address,
+                rights: Rights::default(),
+                revoked,
             };
+            stay = Some(self.gate.enter(&grant, self.clock.now()));
             self.drop.view(grant, Via::RsyncDaemon)
         };
         let done = converse(&guest, &self.pushes, Box::new(input), Box::new(output), admit);
@@ -63,8 +78,18 @@ impl House {
             }
             // A list was all that was asked for.
             Ok(None) => {}
-            Err(why) => (self.watch)(Event::Refused { addr, why }),
+            Err(why) => {
+                let offence = match why {
+                    Why::Password => Offence::Proof,
+                    Why::Handshake => Offence::Grace,
+                    _ => Offence::Nothing,
+                };
+                self.gate.punish(addr, offence, self.clock.now());
+                self.gate.count_refused(why.name());
+                (self.watch)(Event::Refused { addr, why });
+            }
         }
+        drop(stay);
         last.shut();
     }
 }

@@ -11,22 +11,24 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use russh::Disconnect;
+use arc_swap::ArcSwap;
 use russh::server::{Config, Handle, run_stream};
+use russh::{Disconnect, MethodKind, MethodSet};
 use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::guard::Guarded;
 use super::life::{Life, Phase};
-use super::limits::{Shut, Turnstile};
+use super::limits::{Arrival, Shut, Turnstile};
 use super::refusals::Refusals;
 use super::session::Programs;
-use super::visitor::Visitor;
+use super::visitor::{Visitor, why};
 use super::{Compat, HostKeys, Limits, Tally, Why, algorithms};
-use crate::access::{Gate, Grant};
+use crate::access::{Gate, Grant, Offence, behind_proxy};
 use crate::clock::Clock;
 use crate::model::Lang;
 
@@ -105,8 +107,11 @@ pub(super) struct House {
     pub(super) clock: Clock,
     /// Cancelled when the service stops.
     pub(super) stop: CancellationToken,
+    /// Passwords that are proved at once: each takes 19 MiB and a core.
+    pub(super) hashing: Semaphore,
     limits: Arc<Limits>,
-    config: Arc<Config>,
+    config: ArcSwap<Config>,
+    methods: MethodSet,
     turnstile: Arc<Turnstile>,
     refusals: Refusals,
     watch: Watch,
@@ -118,22 +123,35 @@ impl Door {
     /// A door, not yet open.
     pub fn new(parts: Parts) -> Self {
         keep_freed_memory();
-        let config = Arc::new(algorithms::config(&parts.host_keys, &parts.limits, parts.compat));
+        let mut methods = MethodSet::from(&[MethodKind::PublicKey][..]);
+        if parts.gate.takes_passwords() {
+            methods.push(MethodKind::Password);
+        }
+        let config = algorithms::configs(&parts.host_keys, &parts.limits, parts.compat, methods.clone());
         let house = House {
             gate: parts.gate,
             programs: parts.programs,
             compat: parts.compat,
             clock: parts.clock,
             stop: CancellationToken::new(),
+            hashing: Semaphore::new(HASHING_MAX),
             turnstile: Turnstile::new(parts.limits.clone()),
             limits: Arc::new(parts.limits),
-            config,
+            config: ArcSwap::from_pointee(config),
+            methods,
             refusals: Refusals::default(),
             watch: parts.watch,
             lang: parts.lang,
             tasks: TaskTracker::new(),
         };
         Self { house: Arc::new(house) }
+    }
+
+    /// Shows these host keys to who connects from now on.
+    pub fn present(&self, keys: &HostKeys) {
+        let house = &self.house;
+        let config = algorithms::configs(keys, &house.limits, house.compat, house.methods.clone());
+        house.config.store(Arc::new(config));
     }
 
     /// Serves a listening socket until [`Door::stop`]; no error ends it before.
@@ -192,18 +210,35 @@ fn keep_freed_memory() {
 }
 
 impl House {
+    /// Finds out who is there: the peer, or whom a balancer of ours names.
+    fn receive(self: &Arc<Self>, mut socket: TcpStream, peer: SocketAddr) {
+        let addr = peer.ip().to_canonical();
+        if !self.gate.networks().is_proxy(addr) {
+            return self.meet(socket, addr);
+        }
+        let house = self.clone();
+        self.tasks.spawn(async move {
+            match timeout(PROXY_WAIT, behind_proxy(&mut socket)).await {
+                Ok(Ok(behind)) => house.meet(socket, behind.unwrap_or(addr)),
+                _ => house.refuse(addr, Why::Proxy, String::new()),
+            }
+        });
+    }
+
     /// Before the first byte: trusted addresses only, and not too often. What is refused
     /// here costs an accept, a close and a count.
-    fn receive(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
-        let addr = peer.ip().to_canonical();
-        if self.gate.admit(addr, self.clock.now()).is_err() {
-            return self.refuse(addr, Why::Stranger, String::new());
+    fn meet(self: &Arc<Self>, socket: TcpStream, addr: IpAddr) {
+        let now = self.clock.now();
+        if let Err(refusal) = self.gate.admit(addr, now) {
+            return self.refuse(addr, why(&refusal), String::new());
         }
         let cut = CancellationToken::new();
         let life = Life::new(self.limits.clone(), cut.clone(), self.tasks.clone());
-        let place = match self.turnstile.arrive(addr, life.heard.clone(), cut, Instant::now()) {
+        let ours = self.gate.is_institute(addr, now);
+        let arrival = Arrival { addr, ours, heard: life.heard.clone(), cut };
+        let place = match self.turnstile.arrive(arrival, Instant::now()) {
             Ok(place) => place,
-            Err(Shut::Rate) => return self.refuse(addr, Why::Rate, String::new()),
+            Err(Shut::Startups) => return self.refuse(addr, Why::Startups, String::new()),
             Err(Shut::Full) => return self.refuse(addr, Why::Full, String::new()),
         };
         let house = self.clone();
@@ -211,7 +246,8 @@ impl House {
             let deadline = tokio::time::Instant::now() + house.limits.grace;
             tokio::select! {
                 () = place.admitted() => {}
-                () = life.cut.cancelled() => return house.refuse(addr, Why::Displaced, String::new()),
+                () = life.cut.cancelled() => return house.refuse(addr, Why::Rate, String::new()),
+                () = hung_up(&socket) => return house.punish(addr, Offence::Nothing),
                 () = tokio::time::sleep_until(deadline) => return house.refuse(addr, Why::Grace, String::new()),
             }
             prepare(&socket);
@@ -230,17 +266,20 @@ impl House {
         life: &Life,
         deadline: tokio::time::Instant,
     ) {
-        let greeting = timeout_at(deadline, run_stream(self.config.clone(), stream, visitor));
+        let config = self.config.load_full();
+        let greeting = timeout_at(deadline, run_stream(config, stream, visitor));
         let mut session = match greeting.await {
             Ok(Ok(session)) => session,
             Ok(Err(_)) if life.cut.is_cancelled() => return self.refuse(addr, Why::Displaced, String::new()),
-            Ok(Err(_)) => return,
-            Err(_) => return self.refuse(addr, Why::Grace, String::new()),
+            Ok(Err(error)) => return self.blame(addr, life, End::Left, Some(&error)),
+            Err(_) => return self.blame(addr, life, End::Grace, None),
         };
+        let mut broke = None;
         let end = tokio::select! {
             result = &mut session => {
-                if let Err(e) = result {
-                    tracing::debug!(%addr, error = %e, "connection broke");
+                broke = result.err();
+                if let Some(error) = &broke {
+                    tracing::debug!(%addr, %error, "connection broke");
                 }
                 End::Left
             }
@@ -255,9 +294,35 @@ impl House {
             Some(grant) => {
                 (self.watch)(Event::Closed { grant: grant.clone(), end, lasted: life.lasted() });
             }
-            None if end == End::Grace => self.refuse(addr, Why::Grace, String::new()),
-            None if end == End::Displaced => self.refuse(addr, Why::Displaced, String::new()),
-            None => {}
+            None => self.blame(addr, life, end, broke.as_ref()),
+        }
+    }
+
+    /// Puts on record, and punishes, a connection that ended without having proved anything.
+    fn blame(&self, addr: IpAddr, life: &Life, end: End, broke: Option<&russh::Error>) {
+        match (end, broke) {
+            (End::Grace, _) => {
+                self.refuse(addr, Why::Grace, String::new());
+                self.punish(addr, Offence::Grace);
+            }
+            (End::Displaced, _) => self.refuse(addr, Why::Displaced, String::new()),
+            (_, Some(russh::Error::NoCommonAlgo { kind, .. })) => {
+                self.refuse(addr, Why::NoCommonAlgorithm, format!("{kind:?}"));
+                self.punish(addr, Offence::Nothing);
+            }
+            (_, Some(error)) if is_breach(error) => {
+                self.refuse(addr, Why::Protocol, String::new());
+                self.punish(addr, Offence::Breach);
+            }
+            (End::Left, _) if life.tried() => self.punish(addr, Offence::Proof),
+            (End::Left, _) => self.punish(addr, Offence::Nothing),
+            _ => {}
+        }
+    }
+
+    fn punish(&self, addr: IpAddr, offence: Offence) {
+        if self.gate.punish(addr, offence, self.clock.now()) {
+            tracing::debug!(%addr, ?offence, "not listened to for a while");
         }
     }
 
@@ -300,6 +365,7 @@ impl House {
     }
 
     pub(super) fn refuse(&self, addr: IpAddr, why: Why, detail: String) {
+        self.gate.count_refused(why.name());
         self.refusals.note(addr, why, detail, self.clock.now());
     }
 
@@ -313,6 +379,32 @@ impl House {
             (self.watch)(Event::Refused(tallies));
         }
     }
+}
+
+/// Returns when a peer that waits for its turn has gone; never for one that spoke.
+async fn hung_up(socket: &TcpStream) {
+    if matches!(socket.peek(&mut [0]).await, Ok(1..)) {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether a peer did what no client does, rather than leave or vanish.
+fn is_breach(error: &russh::Error) -> bool {
+    use russh::Error;
+    let gone = matches!(
+        error,
+        Error::IO(_)
+            | Error::Disconnect
+            | Error::HUP
+            | Error::ConnectionTimeout
+            | Error::KeepaliveTimeout
+            | Error::InactivityTimeout
+            | Error::SendError
+            | Error::RecvError
+            | Error::Elapsed(_)
+            | Error::Join(_)
+    );
+    !gone
 }
 
 /// Small answers leave at once, and a peer that vanished is noticed by the kernel even
@@ -345,8 +437,12 @@ async fn farewell(session: &Handle, end: End, lang: Lang) {
     let _ = timeout(FAREWELL, said).await;
 }
 
+/// Two cores may hash; the other pushes go on.
+const HASHING_MAX: usize = 2;
 /// After a failed accept: long enough for something to close, short enough for a push.
 const BACK_OFF: Duration = Duration::from_millis(50);
+/// For a balancer to say who is behind it; it does so at once.
+const PROXY_WAIT: Duration = Duration::from_secs(5);
 /// For the peer to be told, and to go.
 const FAREWELL: Duration = Duration::from_millis(250);
 /// How often running programs are counted while the service stops.

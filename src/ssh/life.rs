@@ -38,6 +38,8 @@ pub(super) struct Life {
     ours: AtomicUsize,
     programs: AtomicUsize,
     channels: AtomicUsize,
+    /// Keys or passwords of the peer that were refused.
+    refused: AtomicUsize,
     tasks: TaskTracker,
 }
 
@@ -54,6 +56,7 @@ impl Life {
             ours: AtomicUsize::new(0),
             programs: AtomicUsize::new(0),
             channels: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
             tasks,
         })
     }
@@ -67,6 +70,16 @@ impl Life {
 
     pub(super) fn grant(&self) -> Option<&Grant> {
         self.grant.get()
+    }
+
+    /// A key or password of the peer was refused.
+    pub(super) fn proved_nothing(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether any was.
+    pub(super) fn tried(&self) -> bool {
+        self.refused.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn reach(&self, phase: Phase) {

@@ -3,7 +3,10 @@
 //! Only trusted addresses come this far, so the bounds protect the institute from its
 //! own runaway scripts and from whoever sits behind the same address. A connection that
 //! stays silent gives way to a newcomer: a push gets through while hundreds of dead
-//! connections hang on the same address.
+//! connections hang on the same address. Who connects faster than its rate waits for its
+//! turn without a byte. Where a key may come from anywhere, strangers come this far too:
+//! of many of them newcomers are dropped at random (sshd_config(5), `MaxStartups`), and
+//! never do they take the places of the institute's own addresses.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -29,8 +32,13 @@ pub struct Limits {
     pub sessions_per_source_max: usize,
     /// Channels open at once in one session.
     pub channels_per_session_max: usize,
-    /// New connections a second from one source, in the long run. A script that runs one scp a
-    /// file makes about 27, and only trusted addresses get this far.
+    /// From how many unauthenticated strangers on newcomers are dropped at random…
+    pub startups: usize,
+    /// … at first so many of a hundred, and all of them at three quarters of
+    /// `unauthenticated_max`.
+    pub startups_rate: u32,
+    /// New connections a second from one source, in the long run; further ones wait. Each
+    /// costs a key exchange (CVE-2002-20001): ssh-audit wants fewer than 20.
     pub connections_per_second: u32,
     /// … and at once.
     pub connections_burst: u32,
@@ -61,8 +69,10 @@ impl Default for Limits {
             sessions_max: 64,
             sessions_per_source_max: 8,
             channels_per_session_max: 8,
-            connections_per_second: 50,
-            connections_burst: 100,
+            startups: 10,
+            startups_rate: 30,
+            connections_per_second: 12,
+            connections_burst: 8,
             grace: Duration::from_secs(20),
             idle: Duration::from_secs(600),
             write_timeout: Duration::from_secs(60),
@@ -81,13 +91,28 @@ pub(super) struct Turnstile {
     limits: Limits,
     state: Mutex<State>,
     moved: Notify,
+    /// A number below a hundred that nobody can foresee.
+    dice: fn() -> u32,
+}
+
+/// A new connection, as the door knows it.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    /// Where it comes from.
+    pub(super) addr: IpAddr,
+    /// Whether that is the institute's own address.
+    pub(super) ours: bool,
+    /// Becomes true with its first byte.
+    pub(super) heard: Arc<AtomicBool>,
+    /// Ends it.
+    pub(super) cut: CancellationToken,
 }
 
 /// Why the turnstile did not turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shut {
-    /// Too many new connections from this source.
-    Rate,
+    /// Too many unauthenticated strangers.
+    Startups,
     /// Too many sessions.
     Full,
 }
@@ -102,6 +127,7 @@ struct State {
 #[derive(Debug)]
 struct Visit {
     source: IpAddr,
+    ours: bool,
     since: Instant,
     phase: Phase,
     /// Whether it has said anything yet.
@@ -129,29 +155,28 @@ struct Bucket {
 
 impl Turnstile {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default(), moved: Notify::new() })
+        Self::with_dice(limits, dice)
+    }
+
+    fn with_dice(limits: Limits, dice: fn() -> u32) -> Arc<Self> {
+        Arc::new(Self { limits, state: Mutex::default(), moved: Notify::new(), dice })
     }
 
     /// A new connection. It may speak after [`Place::admitted`].
-    pub(super) fn arrive(
-        self: &Arc<Self>,
-        addr: IpAddr,
-        heard: Arc<AtomicBool>,
-        cut: CancellationToken,
-        now: Instant,
-    ) -> Result<Place, Shut> {
+    pub(super) fn arrive(self: &Arc<Self>, arrival: Arrival, now: Instant) -> Result<Place, Shut> {
+        let Arrival { addr, ours, heard, cut } = arrival;
         let source = source(addr);
         let mut state = self.state();
-        if !state.take_token(source, &self.limits, now) {
-            return Err(Shut::Rate);
+        if !ours && (self.dice)() < state.early_drop(&self.limits) {
+            return Err(Shut::Startups);
         }
         if state.is_full(source, &self.limits) {
             return Err(Shut::Full);
         }
-        state.make_waiting_room(source);
+        state.make_waiting_room(source, ours);
         let id = state.next;
         state.next += 1;
-        state.visits.insert(id, Visit { source, since: now, phase: Phase::Waiting, heard, cut });
+        state.visits.insert(id, Visit { source, ours, since: now, phase: Phase::Waiting, heard, cut });
         Ok(Place { turnstile: self.clone(), id })
     }
 
@@ -225,11 +250,27 @@ impl State {
             || self.count(Phase::Seated, None) >= limits.sessions_max
     }
 
+    /// Of a hundred strangers, how many are turned away now.
+    fn early_drop(&self, limits: &Limits) -> u32 {
+        let waits = |visit: &&Visit| !visit.ours && matches!(visit.phase, Phase::Waiting | Phase::Knocking);
+        let here = self.visits.values().filter(waits).count();
+        let full = (limits.unauthenticated_max * 3 / 4).max(1);
+        if here >= full {
+            return 100;
+        }
+        let Some(above) = here.checked_sub(limits.startups) else { return 0 };
+        let span = full.saturating_sub(limits.startups).max(1);
+        let steps = u32::try_from(above * 100 / span).unwrap_or(100);
+        let rate = limits.startups_rate.min(100);
+        rate + (100 - rate) * steps / 100
+    }
+
     /// A token bucket per source. Full buckets are forgotten: they say nothing.
     fn take_token(&mut self, source: IpAddr, limits: &Limits, now: Instant) -> bool {
         let (rate, burst) = (f64::from(limits.connections_per_second), f64::from(limits.connections_burst));
-        let level =
-            |bucket: &Bucket| (bucket.tokens + now.duration_since(bucket.at).as_secs_f64() * rate).min(burst);
+        let level = |bucket: &Bucket| {
+            (bucket.tokens + now.saturating_duration_since(bucket.at).as_secs_f64() * rate).min(burst)
+        };
         if self.buckets.len() >= BUCKETS_MAX {
             self.buckets.retain(|_, bucket| level(bucket) < burst);
         }
@@ -245,34 +286,46 @@ impl State {
     }
 
     /// If too many wait, the one that waited longest goes: the newcomer is as likely to
-    /// be the push as any of them, and it is the one whose sender still looks on.
-    fn make_waiting_room(&mut self, source: IpAddr) {
-        for (bound, source) in [(WAITING_PER_SOURCE_MAX, Some(source)), (WAITING_MAX, None)] {
-            if self.count(Phase::Waiting, source) >= bound {
-                self.displace(source, |visit| visit.phase == Phase::Waiting);
-            }
+    /// be the push as any of them, and it is the one whose sender still looks on. A stranger
+    /// goes before the institute.
+    fn make_waiting_room(&mut self, source: IpAddr, ours: bool) {
+        if self.count(Phase::Waiting, Some(source)) >= WAITING_PER_SOURCE_MAX {
+            self.displace(Some(source), |visit| visit.phase == Phase::Waiting);
+        }
+        if self.count(Phase::Waiting, None) >= WAITING_MAX {
+            let waits = |visit: &Visit| visit.phase == Phase::Waiting;
+            let _ = self.displace(None, |visit| waits(visit) && !visit.ours)
+                || (ours && self.displace(None, waits));
         }
     }
 
-    /// Youngest first, for the same reason. Returns whether anybody came in.
+    /// The institute's first, then youngest first, for the same reason. Returns whether
+    /// anybody came in.
     fn settle(&mut self, limits: &Limits, now: Instant) -> bool {
         let mut waiting: Vec<_> = self.visits.iter().filter(|(_, v)| v.phase == Phase::Waiting).collect();
-        waiting.sort_by_key(|(_, visit)| std::cmp::Reverse(visit.since));
-        let waiting: Vec<_> = waiting.into_iter().map(|(id, visit)| (*id, visit.source)).collect();
+        waiting.sort_by_key(|(_, visit)| (std::cmp::Reverse(visit.ours), std::cmp::Reverse(visit.since)));
+        let waiting: Vec<_> =
+            waiting.into_iter().map(|(id, visit)| (*id, visit.source, visit.ours)).collect();
         let mut came_in = false;
-        for (id, source) in waiting {
-            let here = self.count(Phase::Knocking, Some(source)) < limits.unauthenticated_per_source_max
-                || self.displace(Some(source), |visit| visit.gives_way(now));
-            let room = here
-                && (self.count(Phase::Knocking, None) < limits.unauthenticated_max
-                    || self.displace(None, |visit| visit.gives_way(now)));
-            if let (true, Some(visit)) = (room, self.visits.get_mut(&id)) {
+        for (id, source, ours) in waiting {
+            if !self.has_room(source, ours, limits, now) || !self.take_token(source, limits, now) {
+                continue;
+            }
+            if let Some(visit) = self.visits.get_mut(&id) {
                 visit.phase = Phase::Knocking;
                 visit.since = now;
                 came_in = true;
             }
         }
         came_in
+    }
+
+    /// Whether one more of `source` may knock, if need be in the place of somebody silent.
+    fn has_room(&mut self, source: IpAddr, ours: bool, limits: &Limits, now: Instant) -> bool {
+        let here = self.count(Phase::Knocking, Some(source)) < limits.unauthenticated_per_source_max
+            || self.displace(Some(source), |visit| visit.gives_way(now));
+        here && (self.count(Phase::Knocking, None) < limits.unauthenticated_max
+            || self.displace(None, |visit| visit.gives_way(now) && (ours || !visit.ours)))
     }
 
     /// Ends the oldest visit of `source` (or of all) that `may` go.
@@ -295,12 +348,19 @@ impl Visit {
     }
 }
 
+/// Bits that nobody can foresee, without a generator of our own.
+fn dice() -> u32 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    let bits = std::hash::RandomState::new().build_hasher().finish() % 100;
+    u32::try_from(bits).unwrap_or(0)
+}
+
 /// A connection that has not sent its banner by now is dead or hostile (when others wait).
 const PATIENCE_SILENT: Duration = Duration::from_millis(300);
 /// Time to type a passphrase (when others wait).
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often those who wait look again.
-const RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(40);
 /// A parallel client opens eight connections at once; twice that may wait.
 const WAITING_PER_SOURCE_MAX: usize = 16;
 /// A waiting connection costs a socket and nothing else.
@@ -320,9 +380,14 @@ mod tests {
 
     impl Peer {
         fn arrive(turnstile: &Arc<Turnstile>, addr: &str, now: Instant) -> Result<Self, Shut> {
+            Self::come(turnstile, addr, true, now)
+        }
+
+        fn come(turnstile: &Arc<Turnstile>, addr: &str, ours: bool, now: Instant) -> Result<Self, Shut> {
             let (heard, cut) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
-            let place = turnstile.arrive(addr.parse().unwrap(), heard.clone(), cut.clone(), now)?;
-            Ok(Self { place, heard, cut })
+            let arrival =
+                Arrival { addr: addr.parse().unwrap(), ours, heard: heard.clone(), cut: cut.clone() };
+            Ok(Self { place: turnstile.arrive(arrival, now)?, heard, cut })
         }
     }
 
@@ -376,15 +441,40 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_connects_too_fast_is_held_back() {
-        let limits = Limits { connections_per_second: 10, connections_burst: 20, ..Limits::default() };
+    fn a_source_that_connects_too_fast_waits_for_its_turn() {
+        let limits = Limits {
+            connections_per_second: 10,
+            connections_burst: 2,
+            unauthenticated_per_source_max: 100,
+            ..Limits::default()
+        };
         let (t, now) = (Turnstile::new(limits), Instant::now());
-        let arrive = |ms, addr| Peer::arrive(&t, addr, later(ms, now)).map(|_| ());
-        assert!((0..20).all(|_| arrive(0, "2001:db8::1").is_ok()));
-        assert_eq!(arrive(0, "2001:db8::2"), Err(Shut::Rate), "a /64 is one source");
-        assert!(arrive(0, "2001:db8:1::1").is_ok());
-        assert!(arrive(100, "2001:db8::1").is_ok());
-        assert_eq!(arrive(100, "2001:db8::1"), Err(Shut::Rate));
+        let arrive = |addr| Peer::arrive(&t, addr, now).unwrap();
+        let [first, second, third] = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(arrive);
+        let enters = |peer: &Peer, ms| peer.place.settle(later(ms, now));
+        assert!(enters(&first, 0) && enters(&second, 0));
+        assert!(!enters(&third, 50), "a /64 is one source");
+        assert!(enters(&arrive("2001:db8:1::1"), 50), "another one has its own rate");
+        assert!(enters(&third, 100));
+    }
+
+    #[test]
+    fn many_strangers_are_dropped_at_random_and_the_institute_is_not() {
+        let limits = || Limits { connections_burst: 1000, ..Limits::default() };
+        let addr = |n: usize| format!("198.51.100.{n}");
+        let unlucky = Turnstile::with_dice(limits(), || 0);
+        let now = Instant::now();
+        let stays: Vec<_> = (0..10).map(|n| Peer::come(&unlucky, &addr(n), false, now).unwrap()).collect();
+        assert_eq!(Peer::come(&unlucky, "192.0.2.1", false, now).map(|_| ()), Err(Shut::Startups));
+        assert!(Peer::come(&unlucky, "192.0.2.1", true, now).is_ok());
+        drop(stays);
+        let lucky = Turnstile::with_dice(limits(), || 99);
+        let stays: Vec<_> = (0..48).map(|n| Peer::come(&lucky, &addr(n), false, now).unwrap()).collect();
+        assert!(stays.iter().all(|peer| peer.place.settle(now)));
+        assert_eq!(Peer::come(&lucky, "192.0.2.1", false, now).map(|_| ()), Err(Shut::Startups));
+        let ours = Peer::come(&lucky, "192.0.2.1", true, now).unwrap();
+        assert!(ours.place.settle(now), "a quarter of the places is kept");
+        assert!((0..100).map(|_| dice()).all(|n| n < 100));
     }
 
     #[test]

@@ -28,7 +28,9 @@ mod tests_clients;
 mod visitor;
 
 pub use door::{Door, End, Event, Parts, Watch};
-pub use hostkey::{HostKeyError, HostKeys};
+pub use hostkey::{
+    HostKey, HostKeyError, HostKeys, Kinds, prepare as prepare_host_key, switch as switch_host_key,
+};
 pub use limits::Limits;
 pub use refusals::{Tally, Why};
 pub use session::{Exec, Program, Programs, Sftp, Status};
@@ -36,7 +38,10 @@ pub use session::{Exec, Program, Programs, Sftp, Status};
 /// How old the clients may be that we still speak with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compat {
-    /// Those of the last ten years.
+    /// Those that know a key exchange which quantum computers do not break (OpenSSH ≥ 9.9,
+    /// PuTTY ≥ 0.83); encrypt-then-MAC only.
+    Strict,
+    /// Those of the last ten years; each is offered no more than its kind needs.
     #[default]
     Modern,
     /// Also those that know only SHA-1 signatures, group 14 and RSA host keys

@@ -12,26 +12,74 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
+    /// The address is in none of the trusted networks. Closed before the first byte.
+    Network,
     /// No current key may come from the address. Closed before the first byte.
     Stranger,
-    /// The source connects too often. Closed before the first byte.
+    /// It misbehaved before and must wait. Closed before the first byte.
+    Penalty,
+    /// A balancer did not say who is behind it. Closed before the first byte.
+    Proxy,
+    /// The source connects too often: it gave way while it waited. Closed before the first byte.
     Rate,
+    /// One of many that are not authenticated, dropped at random. Closed before the first byte.
+    Startups,
     /// Too many sessions of this source, or in all.
     Full,
     /// It gave way to a newcomer while it was silent or slow.
     Displaced,
     /// Not authenticated, or nothing asked for, within the grace time.
     Grace,
+    /// It broke the protocol.
+    Protocol,
+    /// It and we have no algorithm in common.
+    NoCommonAlgorithm,
     /// A key that nobody trusts.
     UnknownKey,
     /// A trusted key from an address it may not come from.
     KeyAddress,
     /// A key whose time ran out.
     KeyExpired,
+    /// A certificate of an authority that nobody trusts.
+    UnknownAuthority,
+    /// A certificate of a trusted authority that does not fit (type, time, principals, address, options).
+    Certificate,
+    /// A security key that was not touched, or did not ask for its PIN.
+    Presence,
+    /// A wrong password, or one from where none is taken.
+    Password,
     /// A user name that is not in the list.
     User,
     /// An algorithm that is no longer safe.
     Algorithm,
+}
+
+impl Why {
+    /// The word for ledgers and counters.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Stranger => "stranger",
+            Self::Penalty => "penalty",
+            Self::Proxy => "proxy",
+            Self::Rate => "rate",
+            Self::Startups => "startups",
+            Self::Full => "full",
+            Self::Displaced => "displaced",
+            Self::Grace => "grace",
+            Self::Protocol => "protocol",
+            Self::NoCommonAlgorithm => "no_common_algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::KeyAddress => "key_address",
+            Self::KeyExpired => "key_expired",
+            Self::UnknownAuthority => "unknown_authority",
+            Self::Certificate => "certificate",
+            Self::Presence => "presence",
+            Self::Password => "password",
+            Self::User => "user",
+            Self::Algorithm => "algorithm",
+        }
+    }
 }
 
 /// How often one thing happened.
@@ -87,8 +135,9 @@ impl Refusals {
     }
 }
 
-/// A minute's worth of scanners; whoever comes beyond is counted without address.
-const TALLIES_MAX: usize = 512;
+/// Lines a minute for single addresses; whoever comes beyond shares one line a reason. At 300
+/// bytes a line a whole day of flood writes 20 MB.
+const TALLIES_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::Grant;
+use crate::access::{Grant, Proof, Rights};
 use crate::clock::Clock;
 use crate::drop::{Arrival, Drop, DropConfig, Live, Payload, VPath, View};
 use crate::durable::Dir;
@@ -76,6 +76,8 @@ impl Rig {
             fingerprint: "SHA256:x".into(),
             addr: [127, 0, 0, 1].into(),
             user: "prep".into(),
+            proof: Proof::Key,
+            rights: Rights::default(),
             revoked: CancellationToken::new(),
         };
         self.drop.view(grant, via)

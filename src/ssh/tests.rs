@@ -65,7 +65,11 @@ impl Bench {
         let (tell, events) = mpsc::channel();
         let (sink, sunk) = mpsc::channel();
         let door = Door::new(Parts {
-            host_keys: HostKeys::open(&dir.path().join("keys/host"), compat).unwrap(),
+            host_keys: HostKeys::open(
+                &dir.path().join("keys/host"),
+                Kinds { ecdsa: true, rsa: compat == Compat::Legacy },
+            )
+            .unwrap(),
             gate: gate.clone(),
             programs: programs(sink),
             limits,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use russh::keys::PublicKey;
+use russh::keys::{Certificate, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty};
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ use super::life::{Life, Phase};
 use super::limits::Place;
 use super::session::{Program, converse};
 use super::{Compat, Why};
-use crate::access::{Grant, Refusal, Stay};
+use crate::access::{Grant, PASSWORD_BYTES_MAX, Refusal, Stay};
 
 /// The peer of one connection.
 pub(super) struct Visitor {
@@ -36,18 +36,34 @@ impl Visitor {
         Self { house, addr, life, place, stay: None, unstarted: HashMap::new() }
     }
 
-    fn judge(&self, user: &str, key: &PublicKey, algorithm: &russh::keys::Algorithm) -> Result<Grant, ()> {
-        let judged = if *algorithm == RSA_SHA1 && self.house.compat == Compat::Modern {
-            Err(Refusal::Algorithm)
-        } else {
-            self.house.gate.offered(user, key, self.addr, self.house.clock.now())
+    fn judge(&self, user: &str, offered: &Offered<'_>) -> Result<Grant, ()> {
+        let (gate, now) = (&self.house.gate, self.house.clock.now());
+        let judged = match offered.certificate {
+            _ if *offered.algorithm == RSA_SHA1 && self.house.compat == Compat::Modern => {
+                Err(Refusal::Algorithm)
+            }
+            Some(certificate) => gate.certified(user, certificate, self.addr, now),
+            None => gate.offered(user, offered.key, self.addr, now),
         };
-        judged.map_err(|refusal| {
-            let fingerprint = key.fingerprint(russh::keys::HashAlg::Sha256);
+        judged.and_then(|grant| offered.attended(grant)).map_err(|refusal| {
+            let fingerprint = offered.key.fingerprint(russh::keys::HashAlg::Sha256);
             let user: String = user.chars().take(USER_CHARS_MAX).flat_map(char::escape_default).collect();
-            tracing::info!(addr = %self.addr, %fingerprint, user, reason = %refusal, "key refused");
+            tracing::debug!(addr = %self.addr, %fingerprint, user, reason = %refusal, "key refused");
+            self.life.proved_nothing();
             self.house.refuse(self.addr, why(&refusal), format!("{user} {fingerprint}"));
         })
+    }
+
+    /// Lets somebody in who has proved what the grant rests on.
+    fn enter(&mut self, grant: Grant) -> Auth {
+        if self.place.seat().is_err() {
+            self.house.refuse(self.addr, Why::Full, grant.name);
+            return Auth::reject();
+        }
+        self.stay = Some(self.house.gate.enter(&grant, self.house.clock.now()));
+        self.house.opened(&grant);
+        self.life.authenticated(grant);
+        Auth::Accept
     }
 
     /// Gives the channel its program, the first and only one.
@@ -74,22 +90,58 @@ impl Handler for Visitor {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, Self::Error> {
-        Ok(match self.judge(user, offer.public_key, offer.algorithm) {
+        let offered = Offered {
+            key: offer.public_key,
+            algorithm: offer.algorithm,
+            certificate: offer.certificate,
+            signed: None,
+        };
+        Ok(match self.judge(user, &offered) {
             Ok(_) => Auth::Accept,
             Err(()) => Auth::reject(),
         })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
-        let Ok(grant) = self.judge(user, key.public_key, key.algorithm) else { return Ok(Auth::reject()) };
-        if self.place.seat().is_err() {
-            self.house.refuse(self.addr, Why::Full, grant.name);
-            return Ok(Auth::reject());
-        }
-        self.stay = Some(self.house.gate.enter(&grant, self.house.clock.now()));
-        self.house.opened(&grant);
-        self.life.authenticated(grant);
-        Ok(Auth::Accept)
+        Ok(self
+            .judge(user, &Offered::verified(&key, None))
+            .map_or_else(|()| Auth::reject(), |g| self.enter(g)))
+    }
+
+    async fn auth_openssh_certificate(
+        &mut self,
+        user: &str,
+        certificate: &Certificate,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        let offered = Offered::verified(&key, Some(certificate));
+        Ok(self.judge(user, &offered).map_or_else(|()| Auth::reject(), |g| self.enter(g)))
+    }
+
+    /// Takes the same work and the same time for a wrong password as for a wrong user.
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        let (house, addr) = (Arc::clone(&self.house), self.addr);
+        let judged = match house.gate.passwords(addr, house.clock.now()) {
+            Some(passwords) if password.len() <= PASSWORD_BYTES_MAX && user.len() <= USER_BYTES_MAX => {
+                let _turn = house.hashing.acquire().await;
+                let (name, password) = (user.to_owned(), password.to_owned());
+                let proving = tokio::task::spawn_blocking(move || passwords.prove(&name, &password));
+                match proving.await.ok().flatten() {
+                    Some(hash) => house.gate.knows_password(user, hash, addr, house.clock.now()),
+                    None => Err(Refusal::Password),
+                }
+            }
+            _ => Err(Refusal::Password),
+        };
+        Ok(match judged {
+            Ok(grant) => self.enter(grant),
+            Err(refusal) => {
+                let user: String = user.chars().take(USER_CHARS_MAX).flat_map(char::escape_default).collect();
+                self.life.proved_nothing();
+                self.house.refuse(addr, why(&refusal), user);
+                Auth::reject()
+            }
+        })
     }
 
     async fn channel_open_session(
@@ -214,6 +266,33 @@ impl Handler for Visitor {
     // that is dropped says "administratively prohibited", `false` says failure.
 }
 
+/// A key, or the certificate of one, before or after its owner signed.
+struct Offered<'a> {
+    key: &'a PublicKey,
+    algorithm: &'a russh::keys::Algorithm,
+    certificate: Option<&'a Certificate>,
+    /// The flags of a security key's signature (0 for other keys), once there is one.
+    signed: Option<u8>,
+}
+
+impl<'a> Offered<'a> {
+    fn verified(key: &VerifiedPublicKey<'a>, certificate: Option<&'a Certificate>) -> Self {
+        let signed = Some(key.security_flags.unwrap_or(0));
+        Self { key: key.public_key, algorithm: key.algorithm, certificate, signed }
+    }
+
+    /// Whether a security key was touched, and asked for its PIN, where its line wants that
+    /// (OpenSSH's PROTOCOL.u2f).
+    fn attended(&self, grant: Grant) -> Result<Grant, Refusal> {
+        use russh::keys::Algorithm::{SkEcdsaSha2NistP256, SkEd25519};
+        let is_security_key = matches!(self.algorithm, SkEd25519 | SkEcdsaSha2NistP256);
+        let Some(flags) = self.signed else { return Ok(grant) };
+        let touched = !is_security_key || grant.rights.untouched || flags & PRESENT != 0;
+        let verified = !grant.rights.verify || flags & VERIFIED != 0;
+        if touched && verified { Ok(grant) } else { Err(Refusal::Presence(grant.name)) }
+    }
+}
+
 /// The answer to a channel request, where one is wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
@@ -230,8 +309,14 @@ impl Answer {
     }
 }
 
-fn why(refusal: &Refusal) -> Why {
+pub(super) fn why(refusal: &Refusal) -> Why {
     match refusal {
+        Refusal::Network => Why::Network,
+        Refusal::Penalty => Why::Penalty,
+        Refusal::UnknownAuthority => Why::UnknownAuthority,
+        Refusal::Certificate(..) => Why::Certificate,
+        Refusal::Presence(_) => Why::Presence,
+        Refusal::Password => Why::Password,
         Refusal::Stranger => Why::Stranger,
         Refusal::UnknownKey => Why::UnknownKey,
         Refusal::Address(_) => Why::KeyAddress,
@@ -241,5 +326,10 @@ fn why(refusal: &Refusal) -> Why {
     }
 }
 
+/// A security key's flags: its user was present, and was verified.
+const PRESENT: u8 = 1;
+const VERIFIED: u8 = 4;
+/// Longer than any name of ours.
+const USER_BYTES_MAX: usize = 256;
 /// A user name in a ledger line; what is longer was not one.
 const USER_CHARS_MAX: usize = 64;

@@ -13,7 +13,7 @@ use crate::cuts::Cuts;
 use crate::night::{Node, PATIENCE, piped, shown};
 
 /// A node whose one key `id` stands in its file with these options.
-fn node_with(options: &str) -> Node {
+pub fn node_with(options: &str) -> Node {
     let mut node = Node::prepare("");
     trust(&node, "id", options);
     node.up("run");
@@ -21,13 +21,13 @@ fn node_with(options: &str) -> Node {
 }
 
 /// Writes `trusted/NAME.pub` by hand, as an administrator does.
-fn trust(node: &Node, name: &str, options: &str) {
+pub fn trust(node: &Node, name: &str, options: &str) {
     let public = std::fs::read_to_string(node.path(&format!("{name}.pub"))).unwrap();
     std::fs::write(node.path(&format!("keys/trusted/{name}.pub")), format!("{options} {public}")).unwrap();
 }
 
 /// A key pair that nobody trusts yet.
-fn pair(node: &Node, name: &str, kind: &[&str]) {
+pub fn pair(node: &Node, name: &str, kind: &[&str]) {
     let mut keygen = Command::new("ssh-keygen");
     keygen.args(["-q", "-N", "", "-C", name, "-t"]).args(kind).arg("-f").arg(node.path(name));
     let made = keygen.output().unwrap();
@@ -35,31 +35,31 @@ fn pair(node: &Node, name: &str, kind: &[&str]) {
 }
 
 /// `ssh` with a key of the node and further options before the host.
-fn ssh(node: &Node, key: &str, options: &[&str], rest: &[&str]) -> Command {
+pub fn ssh(node: &Node, key: &str, options: &[&str], rest: &[&str]) -> Command {
     let mut ssh = Command::new("timeout");
     ssh.args(["30", "ssh"]).args(node.ssh_options(key)).args(options);
     ssh.args(["-p", &node.ssh.port().to_string(), "prep@127.0.0.1"]).args(rest);
     ssh
 }
 
-fn run(node: &Node, key: &str, options: &[&str], rest: &[&str]) -> Output {
+pub fn run(node: &Node, key: &str, options: &[&str], rest: &[&str]) -> Output {
     piped(&mut ssh(node, key, options, rest), b"")
 }
 
 #[track_caller]
-fn comes_in(output: &Output) {
+pub fn comes_in(output: &Output) {
     assert!(output.status.success(), "{}", shown(output));
     assert_eq!(output.stdout, b"/\n", "{}", shown(output));
 }
 
 #[track_caller]
-fn is_denied(output: &Output) {
+pub fn is_denied(output: &Output) {
     assert_eq!(output.status.code(), Some(255), "{}", shown(output));
     assert!(shown(output).contains("Permission denied (publickey)"), "{}", shown(output));
 }
 
 /// Connects from an address of the loopback network.
-fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+pub fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let stream = runtime.block_on(async {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
@@ -72,7 +72,7 @@ fn connect(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
 }
 
 /// Everything the other end says until it closes.
-fn heard(mut stream: &TcpStream) -> Vec<u8> {
+pub fn heard(mut stream: &TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     match stream.read_to_end(&mut bytes) {
         Err(e) if e.kind() != std::io::ErrorKind::ConnectionReset => panic!("{e}"),
@@ -81,14 +81,14 @@ fn heard(mut stream: &TcpStream) -> Vec<u8> {
 }
 
 /// Reasons in the ledger's lines of refusals; the counts are written at the latest at the stop.
-fn refusals(node: &mut Node) -> Vec<(String, String)> {
+pub fn refusals(node: &mut Node) -> Vec<(String, String)> {
     node.stop();
     let text = |v: &Value| v.as_str().unwrap().to_owned();
     node.ledger_of("refused").iter().map(|l| (text(&l["reason"]), text(&l["from"]))).collect()
 }
 
 /// Waits for a line about a key, and gives it.
-fn wait_keys(node: &Node, what: &str, name: &str) -> Value {
+pub fn wait_keys(node: &Node, what: &str, name: &str) -> Value {
     let begun = Instant::now();
     loop {
         let lines = node.ledger_of("keys");
@@ -101,12 +101,12 @@ fn wait_keys(node: &Node, what: &str, name: &str) -> Value {
 }
 
 /// An upload that has begun and goes on until its input ends.
-struct Upload {
-    child: Child,
+pub struct Upload {
+    pub child: Child,
 }
 
 impl Upload {
-    fn begin(node: &Node, key: &str, name: &str) -> Self {
+    pub fn begin(node: &Node, key: &str, name: &str) -> Self {
         let mut command = ssh(node, key, &[], &[&format!("cat > {name}")]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -121,7 +121,7 @@ impl Upload {
     }
 
     /// Waits for its end without ending it.
-    fn ended(mut self) -> Output {
+    pub fn ended(mut self) -> Output {
         let _open = self.child.stdin.take();
         self.child.wait_with_output().unwrap()
     }
@@ -401,31 +401,35 @@ fn rsa_and_ecdsa_keys_come_in_and_weak_ones_do_not() {
 }
 
 #[test]
-fn host_keys_are_private_ed25519_and_ecdsa_and_outlive_restarts() {
+fn host_keys_are_private_and_outlive_restarts_and_ecdsa_is_shown_when_asked_for() {
     let mut node = Node::start();
-    let files = ["ssh_host_ed25519_key", "ssh_host_ecdsa_key"].map(|f| node.path(&format!("keys/host/{f}")));
-    let read = || files.clone().map(|f| std::fs::read(f).unwrap());
-    for file in &files {
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
-    }
-    assert!(!node.path("keys/host/ssh_host_rsa_key").exists());
-    let before = read();
     let scan = |node: &Node| {
         let mut scan = Command::new("ssh-keyscan");
         scan.args(["-T", "20", "-t", "rsa,ecdsa,ed25519", "-p", &node.ssh.port().to_string(), "127.0.0.1"]);
         let text = String::from_utf8(scan.output().unwrap().stdout).unwrap();
-        let mut kinds: Vec<_> =
+        let mut keys: Vec<_> =
             text.lines().filter_map(|l| l.split_once(' ')).map(|(_, key)| key.to_owned()).collect();
-        kinds.sort();
-        kinds
+        keys.sort();
+        keys
     };
-    let scanned = scan(&node);
-    let kinds: Vec<_> = scanned.iter().map(|key| key.split(' ').next().unwrap()).collect();
-    assert_eq!(kinds, ["ecdsa-sha2-nistp256", "ssh-ed25519"]);
+    let kinds = |keys: &[String]| -> Vec<String> {
+        keys.iter().map(|key| key.split(' ').next().unwrap().to_owned()).collect()
+    };
+    let before = scan(&node);
+    assert_eq!(kinds(&before), ["ssh-ed25519"]);
+    for absent in ["ssh_host_ecdsa_key", "ssh_host_rsa_key"] {
+        assert!(!node.path(&format!("keys/host/{absent}")).exists());
+    }
     node.stop();
+    node.configure("[ssh]\necdsa-host-key = true\n");
     node.up("run");
-    assert_eq!(read(), before);
-    assert_eq!(scan(&node), scanned);
+    let after = scan(&node);
+    assert_eq!(kinds(&after), ["ecdsa-sha2-nistp256", "ssh-ed25519"]);
+    assert_eq!(after[1], before[0]);
+    for file in ["ssh_host_ed25519_key", "ssh_host_ecdsa_key"] {
+        let mode = node.path(&format!("keys/host/{file}")).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::access::{Proof, Rights};
 use crate::ledger;
 use crate::model::Outcome;
 
@@ -71,6 +72,8 @@ impl Bench {
             fingerprint: "SHA256:x".to_owned(),
             addr: IpAddr::V4(Ipv4Addr::LOCALHOST),
             user: "prep".to_owned(),
+            proof: Proof::Key,
+            rights: Rights::default(),
             revoked: CancellationToken::new(),
         };
         self.drop.view(grant, Via::Sftp)

@@ -27,6 +27,7 @@ use ssh_encoding::{Decode, Encode, Reader};
 use ssh_key::{PublicKey, Signature};
 use tokio::time::Instant;
 
+use super::hostkeys::HOSTKEYS_PROVE;
 use super::*;
 use crate::helpers::{AlgorithmExt, NameList};
 use crate::map_err;
@@ -136,6 +137,7 @@ impl Session {
                         enc.client_compression.init_decompress(&mut enc.decompress);
                     }
                     handler.auth_succeeded(self).await?;
+                    self.announce_host_keys()?;
                 }
                 Ok(())
             }
@@ -1214,6 +1216,7 @@ impl Encrypted {
                         let offer = PublicKeyOffer {
                             public_key: &pubkey,
                             algorithm: &algorithm,
+                            certificate: pk_or_cert.certificate(),
                         };
                         let auth = handler.auth_publickey_offered(user, offer).await?;
                         auth == Auth::Accept
@@ -1231,16 +1234,19 @@ impl Encrypted {
                             Ok(Verifier::verify(&pubkey, &buf, &sig).is_ok())
                         })? {
                             debug!("signature verified");
+                            let verified = VerifiedPublicKey {
+                                public_key: &pubkey,
+                                algorithm: &algorithm,
+                                security_flags: security_flags(&sig),
+                            };
                             let auth = match pk_or_cert {
-                                PublicKeyOrCertificate::PublicKey { ref key, .. } => {
-                                    let key = VerifiedPublicKey {
-                                        public_key: key,
-                                        algorithm: &algorithm,
-                                    };
-                                    handler.auth_publickey(user, key).await?
+                                PublicKeyOrCertificate::PublicKey { .. } => {
+                                    handler.auth_publickey(user, verified).await?
                                 }
                                 PublicKeyOrCertificate::Certificate(ref cert) => {
-                                    handler.auth_openssh_certificate(user, cert).await?
+                                    handler
+                                        .auth_openssh_certificate(user, cert, verified)
+                                        .await?
                                 }
                             };
 
@@ -1285,6 +1291,7 @@ impl Encrypted {
                     let offer = PublicKeyOffer {
                         public_key: &pubkey,
                         algorithm: &algorithm,
+                        certificate: pk_or_cert.certificate(),
                     };
                     let auth = handler.auth_publickey_offered(user, offer).await?;
                     match auth {
@@ -1338,6 +1345,16 @@ impl Encrypted {
             },
         }
     }
+}
+
+/// difusor patch: the flags of a security key's signature, in front of its counter.
+fn security_flags(sig: &Signature) -> Option<u8> {
+    let is_security_key = matches!(
+        sig.algorithm(),
+        ssh_key::Algorithm::SkEd25519 | ssh_key::Algorithm::SkEcdsaSha2NistP256
+    );
+    let flags = sig.as_bytes().iter().rev().nth(4);
+    flags.copied().filter(|_| is_security_key)
 }
 
 async fn reject_auth_request(
@@ -1933,6 +1950,22 @@ impl Session {
                             self.request_success();
                         } else {
                             self.request_failure();
+                        }
+                        Ok(())
+                    }
+                    // difusor patch: a client that learnt of a host key asks for proof.
+                    HOSTKEYS_PROVE if self.common.config.announce_keys => {
+                        match self.prove_host_keys(r) {
+                            Some(proofs) if self.common.wants_reply => {
+                                self.common.wants_reply = false;
+                                if let Some(ref mut enc) = self.common.encrypted {
+                                    push_packet!(enc.write, {
+                                        enc.write.push(msg::REQUEST_SUCCESS);
+                                        enc.write.extend_from_slice(&proofs);
+                                    })
+                                }
+                            }
+                            _ => self.request_failure(),
                         }
                         Ok(())
                     }

@@ -60,6 +60,7 @@ mod kex;
 mod session;
 pub use self::session::*;
 mod encrypted;
+mod hostkeys;
 
 /// Configuration of a server.
 pub struct Config {
@@ -103,7 +104,19 @@ pub struct Config {
     /// with [`Handle::consumed`], instead of on receipt; data beyond the window ends the
     /// connection (RFC 4254 section 5.2).
     pub window_by_consumer: bool,
+    /// difusor patch: host keys besides [`Config::keys`] that clients are told of after
+    /// authentication (`hostkeys-00@openssh.com`, OpenSSH's PROTOCOL section 2.5), so that
+    /// they know the next one before it is used.
+    pub next_keys: Vec<PrivateKey>,
+    /// difusor patch: whether clients are told of the host keys at all.
+    pub announce_keys: bool,
+    /// difusor patch: which configuration a client gets, by its identification
+    /// (`SSH-2.0-…`); `None` keeps this one.
+    pub for_client: Option<ForClient>,
 }
+
+/// difusor patch: see [`Config::for_client`].
+pub type ForClient = Arc<dyn Fn(&[u8]) -> Option<Arc<Config>> + Send + Sync>;
 
 impl Default for Config {
     fn default() -> Config {
@@ -131,6 +144,9 @@ impl Default for Config {
             keepalive_max: 3,
             nodelay: false,
             window_by_consumer: false,
+            next_keys: Vec::new(),
+            announce_keys: false,
+            for_client: None,
         }
     }
 }
@@ -228,6 +244,9 @@ pub struct PublicKeyOffer<'a> {
     /// signature algorithm the certificate type maps to (for example
     /// `rsa-sha2-256` for `rsa-sha2-256-cert-v01@openssh.com`).
     pub algorithm: &'a ssh_key::Algorithm,
+    /// difusor patch: the certificate that the key was offered in, its signature and time
+    /// checked, its authority not.
+    pub certificate: Option<&'a Certificate>,
 }
 
 /// A public key whose ownership has been verified, passed to
@@ -244,6 +263,9 @@ pub struct VerifiedPublicKey<'a> {
     /// algorithm named in the request (`ssh-rsa`, `rsa-sha2-256`,
     /// `ssh-ed25519`, ...).
     pub algorithm: &'a ssh_key::Algorithm,
+    /// difusor patch: what a security key says of its user (OpenSSH's PROTOCOL.u2f): bit 0
+    /// present, bit 2 verified. `None` for other keys.
+    pub security_flags: Option<u8>,
 }
 
 /// Server handler. Each client will have their own handler.
@@ -341,6 +363,8 @@ pub trait Handler: Sized {
         &mut self,
         user: &str,
         certificate: &Certificate,
+        // difusor patch: how its key signed.
+        key: VerifiedPublicKey<'_>,
     ) -> impl Future<Output = Result<Auth, Self::Error>> + Send {
         async { Ok(Auth::reject()) }
     }
@@ -1148,6 +1172,11 @@ async fn read_ssh_id<R: AsyncRead + Unpin>(
         tokio::time::timeout(t, read.read_client_ssh_id()).await??
     } else {
         read.read_client_ssh_id().await?
+    };
+    // difusor patch: see Config::for_client.
+    let config = match &config.for_client {
+        Some(choose) => choose(sshid).unwrap_or_else(|| config.clone()),
+        None => config,
     };
 
     let session = CommonSession {
