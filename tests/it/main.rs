@@ -32,6 +32,7 @@ mod late_sums;
 mod namespaces;
 mod night;
 mod operations;
+mod packaging;
 mod paper;
 mod push_clients;
 mod reader;
