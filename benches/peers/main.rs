@@ -30,6 +30,7 @@ mod readers;
 mod receive;
 mod rsync;
 mod script;
+mod siege;
 mod sshd;
 #[path = "../../tests/it/steady.rs"]
 #[allow(dead_code, reason = "a bench needs one part of it")]
@@ -52,9 +53,10 @@ fn main() {
         Some("rsync") => rsync::rsync(number(1, 5)),
         Some("night") => load::whole_night(number(1, 97)),
         Some("readers") => readers::compare(number(1, 3), number(2, 2), has("--nginx-src")),
+        Some("siege") => siege::siege(number(1, 5)),
         Some("idle") => readers::idle(usize::try_from(number(1, 10_000)).unwrap()),
         _ => println!(
-            "say which: readers [rounds] [seconds] [--nginx-src] | idle [connections] | delay [cuts] | receive [MiB] | handshake [n] | rsync [rounds] | night [cuts]"
+            "say which: readers [rounds] [seconds] [--nginx-src] | idle [connections] | delay [cuts] | receive [MiB] | handshake [n] | rsync [rounds] | night [cuts] | siege [rounds]"
         ),
     }
     println!("load {}", fs::read_to_string("/proc/loadavg").unwrap().trim());

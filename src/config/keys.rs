@@ -84,7 +84,7 @@ keys! {
 "rsync.module" {
     "name" = "": "Nombre del módulo: rsync://servidor/NOMBRE/" | "Name of the module: rsync://server/NAME/";
     "path" = "\"/sitio\"": "A dónde lleva: /sitio, /paquetes o /" | "Where it leads: /sitio, /paquetes or /";
-    "networks" = "[]": "Redes desde las que se llega; vacío: las de [rsync], o las de las llaves si hay usuarios" | "Networks it may be reached from; empty: those of [rsync], or those of the keys if there are users";
+    "networks" = "[]": "Redes desde las que se llega; vacío: las de [rsync], si no las de [trust], o las de las llaves si hay usuarios" | "Networks it may be reached from; empty: those of [rsync], else those of [trust], or those of the keys if there are users";
     "users" = "[]": "Usuarios con contraseña; vacío no la pide" | "Users with a password; empty asks for none";
     "secrets" = "\"\"": "Archivo usuario:contraseña, modo 0600" | "File of user:password lines, mode 0600";
     "digest" = "\"sha256\"": "Resumen más débil que se acepta a la contraseña: md4, md5, sha1, sha256, sha512 (rsync 3.0 a 3.2.3 solo conoce md5)" | "Weakest digest accepted for the password: md4, md5, sha1, sha256, sha512 (rsync 3.0 to 3.2.3 knows md5 only)";

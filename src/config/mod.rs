@@ -311,6 +311,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
     let trust = trust::section(r, root, &zone)?;
     let ssh = ssh(r, root)?;
     trust::guard(r, root, &trust, &ssh);
+    let rsync = rsync::section(r, root, &base, !trust.networks.is_empty())?;
     Some(Config {
         file: file.to_owned(),
         profile: r.profile,
@@ -318,7 +319,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         lang: r.get(top, "lang", |v| one_of(v, &[("es", Lang::Es), ("en", Lang::En)]))?,
         trust,
         ssh,
-        rsync: rsync::section(r, root, &base)?,
+        rsync,
         https: https(r, root, &base)?,
         acme: acme(r, root, &base)?,
         http_listen: {

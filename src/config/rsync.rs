@@ -76,7 +76,13 @@ impl AuthDigest {
     }
 }
 
-pub(super) fn section<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, base: &Path) -> Option<Rsync> {
+/// `trusted` says whether `[trust] networks` names any: those guard every module.
+pub(super) fn section<'t>(
+    r: &mut Reader<'t>,
+    root: &DeTable<'t>,
+    base: &Path,
+    trusted: bool,
+) -> Option<Rsync> {
     let s = r.section(root, "rsync");
     let networks = r.get(s, "networks", |v| list(v, network))?;
     let tables = r.array(s.table.and_then(|t| t.get("module")), "rsync.module");
@@ -100,7 +106,7 @@ pub(super) fn section<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, base: &Path) -
     let at = s.table.and_then(|t| t.get("listen").or_else(|| t.get("tls-listen")));
     let at = at.map_or(0..0, toml::Spanned::span);
     if !(listen.is_empty() && tls_listen.is_empty()) {
-        guard(r, at, &modules);
+        guard(r, at, &modules, trusted);
     }
     Some(Rsync {
         listen,
@@ -119,19 +125,20 @@ pub(super) fn section<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, base: &Path) -
 }
 
 /// A daemon that anybody could push to would publish results of anybody.
-fn guard(r: &mut Reader<'_>, at: Range<usize>, modules: &[Module]) {
+fn guard(r: &mut Reader<'_>, at: Range<usize>, modules: &[Module], trusted: bool) {
     if modules.is_empty() {
         let es = "rsync.listen: falta al menos un [[rsync.module]] con name y networks".to_owned();
         let en = "rsync.listen: at least one [[rsync.module]] with name and networks is needed".to_owned();
         r.fault(at.clone(), Bad { es, en });
     }
-    for module in modules.iter().filter(|m| m.networks.is_empty() && m.users.is_empty()) {
+    let open = |m: &&Module| m.networks.is_empty() && m.users.is_empty() && !trusted;
+    for module in modules.iter().filter(open) {
         let name = &module.name;
         let es = format!(
-            "el módulo «{name}» del demonio rsync quedaría abierto a todos: dé rsync.networks, o networks o users al módulo"
+            "el módulo «{name}» del demonio rsync quedaría abierto a todos: dé [trust] networks, rsync.networks, o networks o users al módulo"
         );
         let en = format!(
-            "module '{name}' of the rsync daemon would be open to everybody: give rsync.networks, or networks or users to the module"
+            "module '{name}' of the rsync daemon would be open to everybody: give [trust] networks, rsync.networks, or networks or users to the module"
         );
         r.fault(at.clone(), Bad { es, en });
     }

@@ -94,6 +94,10 @@ fn what_is_trusted_from_anywhere_is_named() {
     assert_eq!(stage.worst(EVENT, Topic::Networks).0, Verdict::Fault, "nobody is trusted");
     stage.write("keys/trusted/ieqroo.pub", KEY);
     assert_eq!(stage.worst(EVENT, Topic::Networks).0, Verdict::Attention);
+    let house = format!("{EVENT}[trust]\nnetworks = [\"198.51.100.0/24\"]\n");
+    let (verdict, found) = stage.worst(&house, Topic::Networks);
+    assert_eq!(verdict, Verdict::Good, "the list of the house keeps others out");
+    assert!(found.contains("198.51.100.0/24"), "{found}");
     stage.write("keys/trusted/ieqroo.pub", &format!("from=\"203.0.113.0/28,2001:db8::/48\" {KEY}"));
     let (verdict, found) = stage.worst(EVENT, Topic::Networks);
     assert_eq!(verdict, Verdict::Good);

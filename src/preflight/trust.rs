@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::answer::{Answer, Topic, Verdict};
 use super::{Scene, hours};
-use crate::access::{Keyring, TrustedKey, Unusable};
+use crate::access::{Keyring, Network, TrustedKey, Unusable};
 
 /// Names shown where there are many.
 const SHOWN_MAX: usize = 5;
@@ -90,7 +90,8 @@ pub(super) fn networks(scene: &Scene<'_>, answers: &mut Vec<Answer>) {
             .map(|m| format!("rsync «{}»", m.name)),
     );
     let (trusted, _) = trusted(scene);
-    if !open.is_empty() {
+    // Where the list of the house names networks, nothing of this is open to others.
+    if !open.is_empty() && scene.config.trust.networks.is_empty() {
         let list = named(open.into_iter());
         return answers.push(
             Answer::of(
@@ -117,8 +118,14 @@ pub(super) fn networks(scene: &Scene<'_>, answers: &mut Vec<Answer>) {
 }
 
 /// All networks that anything of ours is trusted from, and those that are taken out of them.
+/// Where `[trust]` names any, nobody else is heard, whatever keys and modules say.
 pub(super) fn trusted(scene: &Scene<'_>) -> (Vec<IpNet>, Vec<IpNet>) {
     let (mut nets, mut excluded) = (Vec::new(), Vec::new());
+    let house = &scene.config.trust.networks;
+    if !house.is_empty() {
+        nets.extend(house.iter().filter(|net| net.is_current(scene.now)).map(Network::net));
+        return (IpNet::aggregate(&nets), excluded);
+    }
     if let Ok(ring) = ring(scene) {
         for key in ring.keys().iter().filter(|key| key.is_current(scene.now)) {
             if let Some((from, not)) = key.from.as_ref().map(|from| from.networks()) {

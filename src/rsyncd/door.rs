@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::guest::{Guest, Proof};
+use super::module::Said;
 use super::stream::Stream;
 use super::turnstile::{Place, Turnstile};
 use super::visit::House;
@@ -46,7 +47,7 @@ struct Visit {
 /// Somebody who may come in.
 struct Welcome {
     addr: IpAddr,
-    admitted: bool,
+    said: Said,
     place: Place,
 }
 
@@ -171,8 +172,8 @@ impl Inner {
             self.refuse(addr, if refusal == Refusal::Penalty { Why::Penalty } else { Why::Network });
             return None;
         }
-        let admitted = gate.admit(addr, now).is_ok();
-        let (house, proof) = (&self.house, Proof::Address { admitted });
+        let said = Said { named: gate.networks().name(addr, now), admitted: gate.admit(addr, now).is_ok() };
+        let (house, proof) = (&self.house, Proof::Address(said));
         if !Guest::new(&house.modules, &house.pushes, &house.turnstile, addr, proof).is_welcome() {
             self.refuse(addr, Why::Stranger);
             return None;
@@ -182,7 +183,7 @@ impl Inner {
         if place.is_none() {
             self.refuse(addr, Why::Full);
         }
-        Some(Welcome { addr, admitted, place: place? })
+        Some(Welcome { addr, said, place: place? })
     }
 
     /// Gives a connection its thread.
@@ -216,7 +217,7 @@ impl Inner {
         let thread = std::thread::Builder::new().name("rsyncd".to_owned());
         thread.spawn(move || {
             let (_counted, _leave, _place) = (counted, leave, welcome.place);
-            at.house.attend(stream, welcome.addr, welcome.admitted, &working, revoked);
+            at.house.attend(stream, welcome.addr, welcome.said, &working, revoked);
         })?;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::module::Module;
+use super::module::{Module, Said};
 use super::turnstile::{Place, Turnstile};
 use super::{Pushes, Why};
 use crate::rsync::daemon;
@@ -11,8 +11,8 @@ use crate::rsync::daemon;
 /// How a peer has proved itself before the greeting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// By its address; `admitted` is what the trusted keys say of it.
-    Address { admitted: bool },
+    /// By its address, of which this is said.
+    Address(Said),
     /// By a trusted key, over SSH: no password could say more.
     Key,
 }
@@ -70,7 +70,7 @@ impl<'h> Guest<'h> {
         let (addr, proof) = (self.addr, self.proof);
         self.modules.iter().filter(move |module| match proof {
             Proof::Key => true,
-            Proof::Address { admitted } => module.trusts(addr, admitted),
+            Proof::Address(said) => module.trusts(addr, said),
         })
     }
 

@@ -18,7 +18,8 @@ pub struct Module {
     pub name: String,
     /// Where it leads; nothing in it leads out.
     pub root: VPath,
-    /// From where it may be reached; empty: from where some trusted key may come.
+    /// From where it may be reached; empty: from a network that `[trust]` names or, where there
+    /// are users, from where some trusted key may come.
     pub networks: Vec<IpNet>,
     /// Users with a password; empty asks for none.
     pub users: Vec<String>,
@@ -34,6 +35,15 @@ pub struct Module {
     pub listed: bool,
     /// Silence that a client is asked not to exceed.
     pub timeout: Duration,
+}
+
+/// What is said of an address beside a module's own networks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Said {
+    /// It is in a network that `[trust]` names.
+    pub(super) named: bool,
+    /// Some trusted key may come from there.
+    pub(super) admitted: bool,
 }
 
 impl Module {
@@ -53,11 +63,11 @@ impl Module {
         }
     }
 
-    /// Whether it may be reached from this address; `admitted` is what the keys say of it.
-    pub(super) fn trusts(&self, addr: IpAddr, admitted: bool) -> bool {
+    /// Whether it may be reached from this address; `said` is what others say of it.
+    pub(super) fn trusts(&self, addr: IpAddr, said: Said) -> bool {
         match self.networks.is_empty() {
-            // A module without either guard is refused when the file is read.
-            true => admitted && !self.users.is_empty(),
+            // A module without any guard is refused when the file is read.
+            true => said.named || (said.admitted && !self.users.is_empty()),
             false => self.networks.iter().any(|net| net.contains(&addr)),
         }
     }
@@ -124,14 +134,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_is_reached_from_its_networks_or_those_of_the_keys() {
+    fn a_module_is_reached_from_its_networks_or_those_of_trust_and_keys() {
         let mut module = Module::open("prep", VPath::root());
         let addr = "203.0.113.7".parse().unwrap();
-        assert!(!module.trusts(addr, true), "no guard at all is no trust");
+        let nobody = Said::default();
+        let (keys, named) = (Said { admitted: true, ..nobody }, Said { named: true, ..nobody });
+        assert!(!module.trusts(addr, keys), "no guard at all is no trust");
+        assert!(module.trusts(addr, named));
         module.users = vec!["iepc".to_owned()];
-        assert!(module.trusts(addr, true) && !module.trusts(addr, false));
+        assert!(module.trusts(addr, keys) && !module.trusts(addr, nobody));
         module.networks = vec!["203.0.113.0/24".parse().unwrap()];
-        assert!(module.trusts(addr, false) && !module.trusts("203.0.114.1".parse().unwrap(), true));
+        let other = "203.0.114.1".parse().unwrap();
+        assert!(module.trusts(addr, nobody) && !module.trusts(other, keys) && !module.trusts(other, named));
     }
 
     #[test]

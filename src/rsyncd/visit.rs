@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::guest::{Guest, Proof};
-use super::module::Module;
+use super::module::{Module, Said};
 use super::stream::{Stream, Timed};
 use super::turnstile::Turnstile;
 use super::{Event, Limits, Pushes, Watch, Why};
@@ -39,7 +39,7 @@ impl House {
         &self,
         stream: Stream,
         addr: IpAddr,
-        admitted: bool,
+        said: Said,
         working: &Arc<AtomicBool>,
         revoked: CancellationToken,
     ) {
@@ -50,8 +50,7 @@ impl House {
         let deadline = begun + self.limits.handshake;
         let input = Timed::new(stream, deadline, self.limits.idle, Arc::clone(working));
         let input = BufReader::with_capacity(GREETING_BYTES, input);
-        let guest =
-            Guest::new(&self.modules, &self.pushes, &self.turnstile, addr, Proof::Address { admitted });
+        let guest = Guest::new(&self.modules, &self.pushes, &self.turnstile, addr, Proof::Address(said));
         let mut stay = None;
         let admit = |greeted: &Greeted, module: &Module| {
             working.store(true, Ordering::Release);

@@ -135,7 +135,7 @@ fn node() -> Node {
     let mut node = Node::prepare("");
     node.configure(
         "[ssh]\n[trust]\nnetworks = [\"10.77.1.0/24\", { net = \"fd77:1::/64\", note = \"instituto\" }]\n\
-         proxies = [\"10.77.3.2\"]\n[rsync]\nlisten = [\"[::]:0\"]\nnetworks = [\"10.77.0.0/16\", \"fd77::/16\"]\n\
+         proxies = [\"10.77.3.2\"]\n[rsync]\nlisten = [\"[::]:0\"]\n\
          [[rsync.module]]\nname = \"prep\"\n",
     );
     let config = std::fs::read_to_string(node.path("difusor.toml")).unwrap();
