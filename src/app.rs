@@ -10,6 +10,7 @@ mod intake;
 mod offline;
 mod operator;
 mod receive;
+mod report;
 mod rsync;
 mod serve;
 mod settings;
@@ -33,6 +34,7 @@ use crate::durable::Dir;
 use crate::model::Lang;
 
 pub use offline::{answer_offline, listening, status_on_disk, store_to_read};
+pub use report::{paragraphs, report_settings};
 pub use settings::{commands, host_keys, rules};
 use sockets::Sockets;
 

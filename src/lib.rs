@@ -25,6 +25,7 @@ pub mod preflight;
 pub mod publisher;
 pub mod rehearsal;
 pub mod release;
+pub mod report;
 pub mod rsync;
 pub mod rsyncd;
 pub mod simulate;

@@ -132,6 +132,12 @@ pub(super) enum Verb {
         after_help = "Ejemplos:\n  difusor healthcheck --config /srv/prep/difusor.toml\n  HEALTHCHECK CMD [\"difusor\", \"healthcheck\"]"
     )]
     Healthcheck,
+    /// Memoria técnica y los demás informes que piden las convocatorias
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor report memoria --event jornada --format pdf\n  difusor report memoria --event jornada --format html,pdf,xlsx,csv,json --out informes/\n  difusor report interconnection --format pdf --out interconexion.pdf\n  difusor report drill --event simulacro --format pdf"
+    )]
+    Report(Report),
     /// Escribe las páginas de manual en una carpeta
     #[command(
         after_help = "Ejemplos:\n  difusor man /usr/local/share/man/es/man8\n  difusor man --lang en /usr/local/share/man/man8"
@@ -507,6 +513,90 @@ pub(super) enum Admin {
     /// Un enlace que abre la página una sola vez, en los próximos 10 minutos
     #[command(after_help = "Ejemplos:\n  difusor admin link\n  difusor admin link --json")]
     Link,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Report {
+    /// La memoria técnica: cortes, consulta, incidencias y disponibilidad, con las ventanas de la convocatoria
+    #[command(
+        after_help = "Ejemplos:\n  difusor report memoria --event jornada --format pdf --out memoria.pdf\n  difusor report memoria --event jornada --format html,xlsx,csv --out informes/ --tables\n  difusor report memoria --from 2027-06-06T18:00 --to 2027-06-07T18:00 --format json --out -\n  difusor report memoria --event jornada --template formato.md --comments comentarios.txt"
+    )]
+    Memoria(OfWindow),
+    /// Lo que el instituto necesita para enviar: puertas, rutas, huellas, direcciones y órdenes
+    #[command(
+        after_help = "Ejemplos:\n  difusor report interconnection --format pdf --out interconexion.pdf\n  difusor report interconnection --format json --out -"
+    )]
+    Interconnection(OfInstance),
+    /// El diagrama del servicio, sus puertas y su capacidad
+    #[command(after_help = "Ejemplos:\n  difusor report architecture --format pdf --out arquitectura.pdf")]
+    Architecture(OfInstance),
+    /// Disponibilidad por hora, día y mes, y tiempos de respuesta
+    #[command(
+        after_help = "Ejemplos:\n  difusor report availability --event jornada --format pdf\n  difusor report availability --from 2027-06-06T20:00 --to 2027-06-07T20:00 --format json --out -"
+    )]
+    Availability(OfWindow),
+    /// Participación en un simulacro: cortes esperados, recibidos y tarde, transferencias
+    #[command(after_help = "Ejemplos:\n  difusor report drill --event simulacro-1 --format pdf")]
+    Drill(OfWindow),
+    /// Contactos, personal, evidencias y estimación; lo que falte es un error que nombra la cláusula
+    #[command(after_help = "Ejemplos:\n  difusor report dossier --format xlsx --out expediente.xlsx")]
+    Dossier(OfInstance),
+    /// Escribe una plantilla propia por la salida estándar, para cambiarla
+    #[command(after_help = "Ejemplos:\n  difusor report template memoria > formato.md")]
+    Template {
+        /// El informe: memoria, interconnection, architecture, availability, drill o dossier
+        #[arg(value_name = "INFORME")]
+        report: String,
+    },
+}
+
+/// A report of a stretch of time.
+#[derive(Debug, Args)]
+pub(super) struct OfWindow {
+    /// Evento por su nombre o clase (jornada, simulacro); por omisión el último de su clase
+    #[arg(long, value_name = "EVENTO")]
+    pub event: Option<String>,
+    /// En vez de un evento: desde esta hora, incluida
+    #[arg(long, value_name = "FECHA-HORA", requires = "to")]
+    pub from: Option<String>,
+    /// En vez de un evento: hasta esta hora, sin incluirla
+    #[arg(long, value_name = "FECHA-HORA", requires = "from")]
+    pub to: Option<String>,
+    /// Hora hasta la que se tiene en cuenta la bitácora; por omisión la de su última línea
+    #[arg(long, value_name = "FECHA-HORA")]
+    pub as_of: Option<String>,
+    /// Archivo de texto con comentarios y sugerencias, en vez del de la configuración
+    #[arg(long, value_name = "ARCHIVO")]
+    pub comments: Option<PathBuf>,
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// A report of the configuration alone.
+#[derive(Debug, Args)]
+pub(super) struct OfInstance {
+    #[command(flatten)]
+    pub form: Form,
+}
+
+/// What every report may be given in.
+#[derive(Debug, Args)]
+pub(super) struct Form {
+    /// Formatos, separados por comas: html, pdf, xlsx, csv, json
+    #[arg(long, value_name = "FORMATO", value_delimiter = ',', default_value = "html")]
+    pub format: Vec<String>,
+    /// Archivo o carpeta de salida; - es la salida estándar; por omisión un archivo aquí
+    #[arg(long, value_name = "RUTA")]
+    pub out: Option<PathBuf>,
+    /// Plantilla propia o del instituto (.md da todos los formatos; otra, un solo archivo)
+    #[arg(long, value_name = "ARCHIVO")]
+    pub template: Option<PathBuf>,
+    /// También cada tabla en su propio CSV
+    #[arg(long)]
+    pub tables: bool,
+    /// Salir con error si falta un dato que pide la convocatoria
+    #[arg(long)]
+    pub strict: bool,
 }
 
 #[derive(Debug, Args)]

@@ -60,6 +60,10 @@ const VALUES: &[(&str, &str)] = &[
     ("INTÉRPRETE", "SHELL"),
     ("IP", "IP"),
     ("PROGRAMA", "PROGRAM"),
+    ("INFORME", "REPORT"),
+    ("EVENTO", "EVENT"),
+    ("FORMATO", "FORMAT"),
+    ("RUTA", "PATH"),
 ];
 
 /// What is Spanish in the examples.
@@ -80,6 +84,12 @@ const WORDS: &[(&str, &str)] = &[
     ("keys add instituto", "keys add institute"),
     ("clave.txt", "password.txt"),
     ("oficina central", "head office"),
+    ("--out informes/", "--out reports/"),
+    ("interconexion.pdf", "interconnection.pdf"),
+    ("arquitectura.pdf", "architecture.pdf"),
+    ("expediente.xlsx", "dossier.xlsx"),
+    ("formato.md", "format.md"),
+    ("comentarios.txt", "comments.txt"),
     ("bitacora.jsonl", "ledger.jsonl"),
     ("reglas.nft", "rules.nft"),
     // In Spanish the pages go where man looks for Spanish ones.
@@ -88,6 +98,73 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 const TEXTS: &[(&str, &str)] = &[
+    (
+        "Memoria técnica y los demás informes que piden las convocatorias",
+        "The technical report (memoria técnica) and the others that the calls ask for",
+    ),
+    (
+        "La memoria técnica: cortes, consulta, incidencias y disponibilidad, con las ventanas de la convocatoria",
+        "The technical report: cuts, queries, incidents and availability, with the windows of the call",
+    ),
+    (
+        "Lo que el instituto necesita para enviar: puertas, rutas, huellas, direcciones y órdenes",
+        "What the institute needs to push: doors, paths, fingerprints, addresses and commands",
+    ),
+    (
+        "El diagrama del servicio, sus puertas y su capacidad",
+        "The diagram of the service, its doors and its capacity",
+    ),
+    (
+        "Disponibilidad por hora, día y mes, y tiempos de respuesta",
+        "Availability by hour, day and month, and response times",
+    ),
+    (
+        "Participación en un simulacro: cortes esperados, recibidos y tarde, transferencias",
+        "Participation in a drill: cuts expected, received and late, transfers",
+    ),
+    (
+        "Contactos, personal, evidencias y estimación; lo que falte es un error que nombra la cláusula",
+        "Contacts, staff, evidence and estimate; what is missing is an error that names the clause",
+    ),
+    (
+        "Escribe una plantilla propia por la salida estándar, para cambiarla",
+        "Writes one of our templates to standard output, to change it",
+    ),
+    (
+        "El informe: memoria, interconnection, architecture, availability, drill o dossier",
+        "The report: memoria, interconnection, architecture, availability, drill or dossier",
+    ),
+    (
+        "Evento por su nombre o clase (jornada, simulacro); por omisión el último de su clase",
+        "Event by its name or kind (jornada, simulacro); by default the last of its kind",
+    ),
+    ("En vez de un evento: desde esta hora, incluida", "Instead of an event: from this hour on, inclusive"),
+    ("En vez de un evento: hasta esta hora, sin incluirla", "Instead of an event: to this hour, exclusive"),
+    (
+        "Hora hasta la que se tiene en cuenta la bitácora; por omisión la de su última línea",
+        "Hour up to which the ledger counts; by default that of its last line",
+    ),
+    (
+        "Archivo de texto con comentarios y sugerencias, en vez del de la configuración",
+        "Text file with comments and suggestions, instead of the configuration's",
+    ),
+    (
+        "Formatos, separados por comas: html, pdf, xlsx, csv, json",
+        "Formats, separated by commas: html, pdf, xlsx, csv, json",
+    ),
+    (
+        "Archivo o carpeta de salida; - es la salida estándar; por omisión un archivo aquí",
+        "File or folder to write; - is standard output; by default a file here",
+    ),
+    (
+        "Plantilla propia o del instituto (.md da todos los formatos; otra, un solo archivo)",
+        "Template of your own or the institute's (.md gives every format; another, one file)",
+    ),
+    ("También cada tabla en su propio CSV", "Also each table as a CSV of its own"),
+    (
+        "Salir con error si falta un dato que pide la convocatoria",
+        "End with an error if something the call asks for is missing",
+    ),
     ("La página de guardia: cómo entrar", "The page of the person on duty: how to come in"),
     (
         "Si el servicio contesta: salida 0 o 1, para supervisores y contenedores",

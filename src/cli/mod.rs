@@ -19,6 +19,7 @@ mod ledger;
 mod package;
 mod paper;
 mod releases;
+mod report;
 mod service;
 mod simulate;
 mod status;
@@ -111,6 +112,7 @@ fn run(cli: Cli, lang: Lang) -> Done {
         Verb::Audit(audit) => audit::run(&audit, &common, out),
         Verb::Admin(args::Admin::Link) => admin::link(&common, out),
         Verb::Healthcheck => healthcheck::run(&common, out),
+        Verb::Report(verb) => report::run(verb, &common, out),
         Verb::Man(man) => paper::man(&man.dir, lang),
         Verb::Completions(completions) => paper::completions(completions.shell, lang),
     }

@@ -196,10 +196,53 @@ keys! {
     "timeout" = "\"5s\"": "Cuánto espera difusor doctor cada respuesta de la red" | "How long difusor doctor waits for each answer from the network";
     "public" = "[]": "Direcciones públicas de esta máquina, para probar sus puertos a través de ellas" | "Public addresses of this machine, to try its ports through them";
 }
+"difusor" {
+    "name" = "\"\"": "La empresa o universidad que difunde" | "The company or university that publishes";
+    "address" = "\"\"": "Domicilio" | "Address";
+    "city" = "\"\"": "Ciudad" | "City";
+    "state" = "\"\"": "Estado" | "State";
+    "representative" = "\"\"": "Representante legal" | "Legal representative";
+    "contact" = "\"\"": "Responsable técnico" | "Technical contact";
+    "post" = "\"\"": "Cargo del responsable" | "Post of the contact";
+    "phone" = "\"\"": "Teléfono del responsable" | "Phone of the contact";
+    "email" = "\"\"": "Correo del responsable" | "E-mail of the contact";
+    "hours" = "\"\"": "Horario del responsable" | "Hours of the contact";
+    "night-phone" = "\"\"": "Teléfono de la noche de la jornada" | "Phone on election night";
+    "description" = "\"\"": "Descripción del difusor" | "Description of the difusor";
+    "hosting" = "\"\"": "Características del alojamiento" | "Characteristics of the hosting";
+    "motives" = "\"\"": "Motivos para difundir" | "Motives to publish";
+    "logo" = "\"\"": "Archivo del logotipo vectorial (.svg o .ai)" | "File of the vector logo (.svg or .ai)";
+    "addresses" = "[]": "Direcciones públicas de esta instancia, para la hoja de interconexión" | "Public addresses of this instance, for the interconnection sheet";
+    "ntp" = "[]": "Servidores de hora que usa la máquina" | "Servers of time that the machine uses";
+}
+"staff" {
+    "name" = "": "Nombre" | "Name";
+    "post" = "": "Cargo o función" | "Post or role";
+    "phone" = "": "Teléfono" | "Phone";
+    "email" = "": "Correo" | "E-mail";
+    "hours" = "\"\"": "Horario" | "Hours";
+}
+"evidence" {
+    "what" = "": "Norma o deber que prueba, por ejemplo ISO/IEC 27001:2022" | "Standard or duty it proves, for example ISO/IEC 27001:2022";
+    "file" = "": "Dónde está el documento" | "Where the paper is";
+    "from" = "\"\"": "Primer día de vigencia, por ejemplo 2027-01-01" | "First day it holds, for example 2027-01-01";
+    "until" = "\"\"": "Último día de vigencia" | "Last day it holds";
+}
+"estimate" {
+    "users" = "\"\"": "Usuarios esperados" | "Users expected";
+    "bandwidth" = "\"\"": "Ancho de banda previsto" | "Bandwidth foreseen";
+    "zones" = "\"\"": "Zonas geográficas" | "Geographic zones";
+    "date" = "\"\"": "Día de la estimación" | "Day of the estimate";
+}
+"report" {
+    "criteria" = "\"\"": "Archivo de texto con criterios de mejora y planeación, para la memoria" | "Text file with criteria for improvement and planning, for the memoria";
+    "comments" = "\"\"": "Archivo de texto con comentarios y sugerencias, para la memoria" | "Text file with comments and suggestions, for the memoria";
+    "template" = "\"\"": "Plantilla del instituto para la memoria; vacío usa la propia" | "The institute's template for the memoria; empty uses our own";
+}
 }
 
 /// The sections that are arrays of tables (`[[event]]`).
-pub const ARRAYS: &[&str] = &["rsync.module", "package.identity", "event"];
+pub const ARRAYS: &[&str] = &["rsync.module", "package.identity", "event", "staff", "evidence"];
 
 /// What each section is about, for the heads of the file: section, Spanish, English.
 pub const SECTIONS: &[(&str, &str, &str)] = &[
@@ -246,4 +289,13 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "The page of the person on duty; come in with: difusor admin link",
     ),
     ("doctor", "Lo que se pregunta antes de la noche", "What is asked before the night"),
+    ("difusor", "Quién difunde, para informes y hojas", "Who publishes, for reports and sheets"),
+    ("staff", "Personal (puede repetirse)", "Staff (may repeat)"),
+    ("evidence", "Documentos que prueban algo (puede repetirse)", "Papers that prove something (may repeat)"),
+    (
+        "estimate",
+        "Estimación de consultas que pide la convocatoria",
+        "Estimate of queries that the call asks for",
+    ),
+    ("report", "Memoria técnica", "Memoria técnica (technical report)"),
 ];

@@ -8,6 +8,7 @@
 mod admin;
 mod doctor;
 mod keys;
+mod office;
 mod profile;
 mod read;
 mod rsync;
@@ -28,6 +29,7 @@ use crate::model::{Event, EventKind, Lang};
 pub use admin::{Admin, AdminPlace};
 pub use doctor::Doctor;
 pub use keys::{ARRAYS, KEYS, Key, SECTIONS};
+pub use office::{Difusor, Estimate, Evidence, Office, Person, Report};
 pub use profile::Profile;
 pub use read::Fault;
 use read::{Reader, Section};
@@ -68,6 +70,7 @@ pub struct Config {
     pub log: Log,
     pub admin: Admin,
     pub doctor: Doctor,
+    pub office: Office,
 }
 
 /// Section `[paths]`, made absolute.
@@ -298,6 +301,14 @@ pub fn expiry(text: &str, zone: &TimeZone, lang: Lang) -> Result<Timestamp, Stri
     })
 }
 
+/// An hour typed on the command line, read in `zone` unless it has an offset, or the sentence that says what was expected.
+pub fn instant(text: &str, zone: &TimeZone, lang: Lang) -> Result<Timestamp, String> {
+    value::instant(text, zone).map_err(|bad| match lang {
+        Lang::Es => bad.es,
+        Lang::En => bad.en,
+    })
+}
+
 /// The walk through the file, section by section. `None` only where even the defaults
 /// of a key do not parse, which a test rules out.
 fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Config> {
@@ -334,6 +345,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         events: events(r, root, &zone),
         log: log(r, root)?,
         admin: admin::section(r, root, &paths.var)?,
+        office: office::sections(r, root, &base)?,
         paths,
         doctor: doctor::section(r, root)?,
         zone,

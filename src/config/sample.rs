@@ -76,6 +76,12 @@ fn example(profile: Profile, key: &Key) -> &'static str {
         ("package.identity", "value") => "\"jornada\"",
         ("event", "name") => "\"jornada-2027\"",
         ("event", "opens") => "\"2027-06-06T20:00\"",
+        ("staff", "name") => "\"María Pech\"",
+        ("staff", "post") => "\"soporte\"",
+        ("staff", "phone") => "\"998 123 4567\"",
+        ("staff", "email") => "\"soporte@ejemplo.mx\"",
+        ("evidence", "what") => "\"ISO/IEC 27001:2022\"",
+        ("evidence", "file") => "\"evidencias/iso-27001.pdf\"",
         ("event", "closes") => "\"2027-06-13T23:59\"",
         _ => profile.default_of(key),
     }

@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["model", "ntp"],
     &["ledger", "access", "simulate", "stats"],
     &["history", "incident", "cadence", "monitor"],
-    &["control"],
+    &["control", "report"],
     &["drop", "metrics"],
     &["package"],
     &["release"],

@@ -29,6 +29,7 @@ mod hostile;
 mod http_letter;
 mod increments;
 mod late_sums;
+mod memoria;
 mod namespaces;
 mod night;
 mod operations;
