@@ -5,6 +5,7 @@
 //! site → HTTPS. They meet at the release store only; `run` holds both in one process.
 //! What each half bound to is written to `var/run/<half>.json`.
 
+mod access;
 mod doors;
 mod intake;
 mod offline;
@@ -33,6 +34,7 @@ use crate::control::{self, Answer, Request};
 use crate::durable::Dir;
 use crate::model::Lang;
 
+pub use access::log as access_log;
 pub use offline::{answer_offline, listening, status_on_disk, store_to_read};
 pub use report::{paragraphs, report_settings};
 pub use settings::{commands, host_keys, rules};

@@ -137,47 +137,6 @@ pub struct Readers {
     pub certificate_rejected: Option<String>,
 }
 
-/// Who reads what, as counted now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Traffic {
-    /// Today, in the zone of the election.
-    pub day: String,
-    /// Today's figures by class: `human`, `robot`, `monitor`, `internal`.
-    pub today: BTreeMap<String, Counted>,
-    /// The last sixty minutes of people, oldest first, without those in which nobody came.
-    pub minutes: Vec<Minute>,
-    /// People whose last hit is less than five minutes old.
-    pub present: u64,
-    /// Most asked pages and views of people today, most asked first.
-    pub pages: Vec<(String, u64)>,
-    /// Hits that found no room on their way to the log since the start.
-    pub lost: u64,
-    /// The last time the statistics were written down.
-    pub settled: Option<Timestamp>,
-}
-
-/// Figures as in `docs/STATISTICS.md`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "defined in docs/STATISTICS.md")]
-pub struct Counted {
-    pub hits: u64,
-    pub valid: u64,
-    pub pages: u64,
-    pub views: u64,
-    pub visits: u64,
-    pub visitors: u64,
-    pub bytes: u64,
-}
-
-/// One minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Minute {
-    /// Its beginning.
-    pub from: Timestamp,
-    /// What happened in it; visits and visitors are not counted by the minute.
-    pub counted: Counted,
-}
-
 /// A release as `status` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shown {

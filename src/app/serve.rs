@@ -16,7 +16,8 @@ use crate::control::{Answer, Asked, Ear, Readers, Request};
 use crate::durable::Dir;
 use crate::release::Reader;
 use crate::site::{Follower, Preview, Site, SiteEvent};
-use crate::web::{Gauge, Report, Server, WebEvent};
+use crate::stats;
+use crate::web::{Gauge, Report, Server, WebConfig, WebEvent};
 
 /// The serving half, up.
 pub(super) struct Running {
@@ -24,6 +25,7 @@ pub(super) struct Running {
     http: Vec<SocketAddr>,
     server: JoinHandle<()>,
     telling: JoinHandle<()>,
+    log: Option<stats::Log>,
     follower: Arc<Follower>,
     site: Arc<Site>,
 }
@@ -48,13 +50,15 @@ pub(super) async fn start(
         // Nobody listens where the ledger is another process's: the log and `status` have it.
         let _ = told.try_send(event);
     });
-    let server = Server::bind(settings::web(config), (https, http), Arc::clone(&site), report, stop.clone());
+    let log = access_log(config, clock)?;
+    let web = WebConfig { sink: log.as_ref().map(stats::Log::sink), ..settings::web(config) };
+    let server = Server::bind(web, (https, http), Arc::clone(&site), report, stop.clone());
     let server = doing("https", server)?;
     let (https, http) = (server.local_addrs(), server.redirect_addrs());
     doing("var/run", Dir::create(config.paths.var.join("run")))?;
     let ear = doing("var/run/readers.sock", Ear::open(readers_socket(config)))?;
-    let telling = tokio::spawn(tell(ear, server.gauge()));
-    Ok(Running { https, http, server: tokio::spawn(server.run()), telling, follower, site })
+    let telling = tokio::spawn(tell(ear, server.gauge(), log.as_ref().map(stats::Log::desk)));
+    Ok(Running { https, http, server: tokio::spawn(server.run()), telling, log, follower, site })
 }
 
 impl Running {
@@ -82,17 +86,31 @@ impl Running {
         if self.server.await.is_err() {
             tracing::error!("the site ended in disorder");
         }
+        if let Some(log) = self.log {
+            // Every answer is given: what they leave is written and counted before the end.
+            tokio::task::block_in_place(|| log.stop());
+        }
         self.telling.abort();
     }
 }
 
+/// The access log, unless it is off. Where it cannot be opened readers are served all the same.
+fn access_log(config: &Config, clock: &Clock) -> Result<Option<stats::Log>, StartFault> {
+    if !config.access_log.enabled {
+        return Ok(None);
+    }
+    doing("var/access", stats::Log::start(super::access_log(config), clock.clone())).map(Some)
+}
+
 /// Answers who asks how the readers fare, until the task is aborted.
-async fn tell(ear: Ear, gauge: Gauge) {
+async fn tell(ear: Ear, gauge: Gauge, desk: Option<stats::Desk>) {
     let (to, mut from) = mpsc::channel::<Asked>(ASKED_AT_ONCE);
     let answering = async {
         while let Some((request, back)) = from.recv().await {
             let answer = match request {
                 Request::Readers => Answer::Readers(Box::new(readers(&gauge))),
+                Request::Traffic => traffic(desk.as_ref()).await,
+                Request::Settle => settled(desk.as_ref()).await,
                 _ => Answer::Refused { message: "only readers are known here".to_owned(), code: None },
             };
             // Who asked may have gone away.
@@ -100,6 +118,20 @@ async fn tell(ear: Ear, gauge: Gauge) {
         }
     };
     tokio::join!(ear.hear(to), answering);
+}
+
+async fn traffic(desk: Option<&stats::Desk>) -> Answer {
+    let Some(desk) = desk else { return no_log() };
+    desk.traffic().await.map_or_else(no_log, |traffic| Answer::Traffic(Box::new(traffic)))
+}
+
+async fn settled(desk: Option<&stats::Desk>) -> Answer {
+    let Some(desk) = desk else { return no_log() };
+    desk.settle().await.map_or_else(no_log, |()| Answer::Done { message: String::new() })
+}
+
+fn no_log() -> Answer {
+    Answer::Refused { message: "no access log is written".to_owned(), code: None }
 }
 
 fn readers(gauge: &Gauge) -> Readers {

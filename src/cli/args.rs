@@ -121,6 +121,18 @@ pub(super) enum Verb {
         after_help = "Ejemplos:\n  difusor ledger list --last 20\n  difusor ledger verify\n  difusor ledger export > bitacora.jsonl"
     )]
     Ledger(Ledger),
+    /// La bitácora de accesos de los lectores
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor log export --window jornada-2027/jornada --out accesos.log\n  difusor log export --from 2027-06-06T18:00 --to 2027-06-07T18:00 --out accesos.log"
+    )]
+    Log(Log),
+    /// Quién consultó los resultados: visitas, páginas, accesos, visitantes
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor stats show\n  difusor stats show --window jornada-2027/jornada\n  difusor stats rebuild --check\n  difusor stats import --source cloudfront E2ABC*.gz"
+    )]
+    Stats(Stats),
     /// Prueba que paquete original = manifiesto = disco = lo que se sirve
     #[command(after_help = "Ejemplos:\n  difusor audit\n  difusor audit --url https://prep.ejemplo.mx")]
     Audit(Audit),
@@ -499,6 +511,106 @@ pub(super) enum Ledger {
     /// Copia la bitácora, comprobada, a la salida estándar
     #[command(after_help = "Ejemplos:\n  difusor ledger export > bitacora.jsonl")]
     Export,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Log {
+    /// Copia las líneas de una ventana a un archivo nuevo, con su SHA-256 al lado
+    #[command(
+        after_help = "Ejemplos:\n  difusor log export --window jornada-2027/jornada --out accesos.log\n  difusor log export --from 2027-06-06T18:00 --to 2027-06-07T18:00 --out accesos.log"
+    )]
+    Export {
+        #[command(flatten)]
+        window: WindowOf,
+        /// Archivo nuevo
+        #[arg(long, value_name = "ARCHIVO")]
+        out: PathBuf,
+    },
+}
+
+/// A window by its name or by its ends; without either, today.
+#[derive(Debug, Args)]
+pub(super) struct WindowOf {
+    /// Ventana por su nombre: difusor stats windows
+    #[arg(long, value_name = "NOMBRE", conflicts_with_all = ["from", "to"])]
+    pub window: Option<String>,
+    /// Primer segundo, por ejemplo 2027-06-06T18:00; por omisión hoy a las 0:00
+    #[arg(long, value_name = "FECHA-HORA")]
+    pub from: Option<String>,
+    /// Primer segundo que ya no entra; por omisión mañana a las 0:00
+    #[arg(long, value_name = "FECHA-HORA")]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Stats {
+    /// Las cifras de una ventana
+    #[command(
+        after_help = "Ejemplos:\n  difusor stats show\n  difusor stats show --window jornada-2027/jornada\n  difusor stats show --from 2027-06-06T18:00 --to 2027-06-07T18:00 --json"
+    )]
+    Show {
+        #[command(flatten)]
+        window: WindowOf,
+        /// Una importación en vez de la bitácora propia
+        #[arg(long, value_name = "NOMBRE")]
+        source: Option<String>,
+    },
+    /// Las mismas cifras en CSV y JSON, por hora, día y página, con sus sumas
+    #[command(after_help = "Ejemplos:\n  difusor stats export --window jornada-2027/jornada --out anexo")]
+    Export {
+        #[command(flatten)]
+        window: WindowOf,
+        /// Una importación en vez de la bitácora propia
+        #[arg(long, value_name = "NOMBRE")]
+        source: Option<String>,
+        /// Carpeta de salida
+        #[arg(long, value_name = "CARPETA")]
+        out: PathBuf,
+    },
+    /// Las ventanas que tienen nombre: las de la convocatoria y las de [[stats.window]]
+    #[command(after_help = "Ejemplos:\n  difusor stats windows")]
+    Windows,
+    /// Vuelve a contar todo desde las bitácoras y lo compara con lo contado en vivo
+    #[command(after_help = "Ejemplos:\n  difusor stats rebuild --check\n  difusor stats rebuild")]
+    Rebuild {
+        /// Solo comparar (salida 1 si no es igual)
+        #[arg(long)]
+        check: bool,
+    },
+    /// Toma bitácoras de una CDN o de otro servidor como fuente aparte: CloudFront, Cloudflare o formato combinado
+    #[command(
+        after_help = "Ejemplos:\n  difusor stats import --source cloudfront E2ABC*.gz\n  difusor stats import --source nodo-b accesos.log"
+    )]
+    Import {
+        /// Nombre de la fuente; lo que ya tiene no se cuenta dos veces
+        #[arg(long, value_name = "NOMBRE")]
+        source: String,
+        /// Archivos, también en gzip
+        #[arg(value_name = "ARCHIVO", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Toma las cifras habituales del portal, para compararlas: fecha, y visitas, paginas o hits
+    #[command(
+        after_help = "Ejemplos:\n  difusor stats import-baseline --name portal --origin \"AWStats del portal, mayo\" portal.csv"
+    )]
+    ImportBaseline {
+        /// Cómo se llama
+        #[arg(long, value_name = "NOMBRE")]
+        name: String,
+        /// De dónde salen las cifras, para el informe
+        #[arg(long, value_name = "TEXTO")]
+        origin: String,
+        /// La tabla
+        #[arg(value_name = "ARCHIVO")]
+        file: PathBuf,
+    },
+    /// Las cifras que darían GoAccess y AWStats de la misma bitácora, con sus definiciones
+    #[command(after_help = "Ejemplos:\n  difusor stats crosscheck")]
+    Crosscheck {
+        /// Una importación en vez de la bitácora propia
+        #[arg(long, value_name = "NOMBRE")]
+        source: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -92,6 +92,10 @@ const WORDS: &[(&str, &str)] = &[
     ("comentarios.txt", "comments.txt"),
     ("bitacora.jsonl", "ledger.jsonl"),
     ("reglas.nft", "rules.nft"),
+    ("accesos.log", "access.log"),
+    ("nodo-b", "node-b"),
+    ("--out anexo", "--out annex"),
+    ("AWStats del portal, mayo", "AWStats of the portal, May"),
     // In Spanish the pages go where man looks for Spanish ones.
     ("man --lang en /usr/local/share/man/man8", "man /usr/local/share/man/man8"),
     ("man /usr/local/share/man/es/man8", "man --lang es /usr/local/share/man/es/man8"),
@@ -413,6 +417,60 @@ const TEXTS: &[(&str, &str)] = &[
     (
         "Con --firewall: red desde la que usted administra esta máquina por el puerto 22; puede repetirse",
         "With --firewall: network from which you administer this machine at port 22; may be repeated",
+    ),
+    ("La bitácora de accesos de los lectores", "The access log of the readers"),
+    (
+        "Quién consultó los resultados: visitas, páginas, accesos, visitantes",
+        "Who consulted the results: visits, pages, hits, visitors",
+    ),
+    (
+        "Copia las líneas de una ventana a un archivo nuevo, con su SHA-256 al lado",
+        "Copies the lines of a window to a new file, with its SHA-256 beside it",
+    ),
+    ("Archivo nuevo", "A new file"),
+    ("Ventana por su nombre: difusor stats windows", "A window by its name: difusor stats windows"),
+    (
+        "Primer segundo, por ejemplo 2027-06-06T18:00; por omisión hoy a las 0:00",
+        "First second, for example 2027-06-06T18:00; by default today at 0:00",
+    ),
+    (
+        "Primer segundo que ya no entra; por omisión mañana a las 0:00",
+        "First second that is not in it; by default tomorrow at 0:00",
+    ),
+    ("Las cifras de una ventana", "The figures of a window"),
+    ("Una importación en vez de la bitácora propia", "An import instead of our own log"),
+    (
+        "Las mismas cifras en CSV y JSON, por hora, día y página, con sus sumas",
+        "The same figures as CSV and JSON, by hour, day and page, with their sums",
+    ),
+    (
+        "Las ventanas que tienen nombre: las de la convocatoria y las de [[stats.window]]",
+        "The windows that have a name: those of the call and those of [[stats.window]]",
+    ),
+    (
+        "Vuelve a contar todo desde las bitácoras y lo compara con lo contado en vivo",
+        "Counts everything again from the logs and compares it with what was counted live",
+    ),
+    ("Solo comparar (salida 1 si no es igual)", "Only compare (exit 1 if it is not equal)"),
+    (
+        "Toma bitácoras de una CDN o de otro servidor como fuente aparte: CloudFront, Cloudflare o formato combinado",
+        "Takes logs of a CDN or of another server as a source of its own: CloudFront, Cloudflare or combined format",
+    ),
+    (
+        "Nombre de la fuente; lo que ya tiene no se cuenta dos veces",
+        "Name of the source; what it has already is not counted twice",
+    ),
+    ("Archivos, también en gzip", "Files, gzip too"),
+    (
+        "Toma las cifras habituales del portal, para compararlas: fecha, y visitas, paginas o hits",
+        "Takes the usual figures of the portal, to compare with: day, and visits, pages or hits",
+    ),
+    ("Cómo se llama", "What it is called"),
+    ("De dónde salen las cifras, para el informe", "Where the figures come from, for the report"),
+    ("La tabla", "The table"),
+    (
+        "Las cifras que darían GoAccess y AWStats de la misma bitácora, con sus definiciones",
+        "The figures that GoAccess and AWStats would give of the same log, by their definitions",
     ),
 ];
 

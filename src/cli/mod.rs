@@ -22,6 +22,7 @@ mod releases;
 mod report;
 mod service;
 mod simulate;
+mod stats;
 mod status;
 mod trust;
 mod usage;
@@ -109,6 +110,8 @@ fn run(cli: Cli, lang: Lang) -> Done {
         Verb::Package(verb) => package::run(verb, &common, out),
         Verb::Simulate(verb) => simulate::run(verb, out),
         Verb::Ledger(verb) => ledger::run(verb, &common, out),
+        Verb::Log(verb) => stats::log(verb, &common, out),
+        Verb::Stats(verb) => stats::run(verb, &common, out),
         Verb::Audit(audit) => audit::run(&audit, &common, out),
         Verb::Admin(args::Admin::Link) => admin::link(&common, out),
         Verb::Healthcheck => healthcheck::run(&common, out),

@@ -178,6 +178,33 @@ keys! {
     "timezone" = "\"\"": "Zona de estas horas; vacío usa la general" | "Zone of these hours; empty uses the general one";
     "accepts-from" = "\"\"": "Cortes anteriores a esta hora no son de este evento; vacío: 12 horas antes de abrir" | "Cuts before this hour are not of this event; empty: 12 hours before the opening";
 }
+"access-log" {
+    "enabled" = "true": "Escribir la bitácora de accesos y contar las estadísticas" | "Write the access log and count the statistics";
+    "addresses" = "\"truncated\"": "Direcciones de los lectores: truncated (/24 o /48) o full (enteras: dato personal, dígalo en el aviso de privacidad)" | "Addresses of readers: truncated (/24 or /48) or full (whole: personal data, say so in the privacy notice)";
+    "keep" = "\"90d\"": "Cuánto se conserva el archivo de un día; 0s para siempre" | "How long the file of a day is kept; 0s for ever";
+    "proxies" = "[]": "Redes de la CDN o del proxy propio, a cuyo X-Forwarded-For se cree; a nadie más" | "Networks of the CDN or of our own proxy, whose X-Forwarded-For is believed; nobody else's";
+    "queue" = "\"16MiB\"": "Memoria para lo que espera a escribirse; lo que no cabe se pierde para la bitácora, y se cuenta" | "Memory for what waits to be written; what finds no room is lost to the log, and counted";
+    "sync" = "\"5s\"": "Cada cuánto lo escrito queda a salvo de un corte de luz; 0s en cada turno" | "How often what was written is made safe from a power cut; 0s at each turn";
+}
+"stats" {
+    "settle" = "\"60s\"": "Cada cuánto se asientan las cifras en disco" | "How often the figures are written to disk";
+    "internal" = "[]": "Redes propias, que se cuentan aparte" | "Own networks, which are counted apart";
+    "monitors" = "[]": "Direcciones del monitor del instituto y otros, que se cuentan aparte" | "Addresses of the institute's monitor and others, which are counted apart";
+    "monitor-agents" = "[\"difusor\"]": "Partes de su User-Agent; la sonda propia dice difusor" | "Parts of their User-Agent; our own probe says difusor";
+    "robots" = "\"\"": "Archivo con partes del User-Agent de los robots, una por línea; vacío usa la lista propia" | "File with parts of the User-Agent of robots, one a line; empty uses our own list";
+    "sessions" = "1000000": "Lectores que se siguen a la vez (100 bytes cada uno); de los demás se cuentan accesos, no visitas" | "Readers followed at once (100 bytes each); of the others hits are counted, not visits";
+    "paths" = "10000": "Rutas que se cuentan una por una; las demás, juntas" | "Paths counted one by one; the others together";
+}
+"stats.page" {
+    "pattern" = "": "Ruta, o varias con *: \"assets/presidencia/entidad/23.json\"" | "Path, or several with *: \"assets/presidencia/entidad/23.json\"";
+    "name" = "": "Nombre de la página para las personas; {} es lo que estaba en el primer *" | "Name of the page for people; {} is what the first * stood for";
+}
+"stats.window" {
+    "name" = "": "Nombre de la ventana" | "Name of the window";
+    "from" = "": "Desde este segundo, por ejemplo \"2027-06-06T18:00\"" | "From this second on, for example \"2027-06-06T18:00\"";
+    "to" = "": "Hasta justo antes de este segundo" | "Until just before this second";
+    "timezone" = "\"\"": "Zona de estas horas; vacío usa la general" | "Zone of these hours; empty uses the general one";
+}
 "log" {
     "format" = "\"auto\"": "auto, text, json o journald" | "auto, text, json or journald";
     "level" = "\"info\"": "error, warn, info, debug" | "error, warn, info, debug";
@@ -242,7 +269,8 @@ keys! {
 }
 
 /// The sections that are arrays of tables (`[[event]]`).
-pub const ARRAYS: &[&str] = &["rsync.module", "package.identity", "event", "staff", "evidence"];
+pub const ARRAYS: &[&str] =
+    &["rsync.module", "package.identity", "event", "stats.page", "stats.window", "staff", "evidence"];
 
 /// What each section is about, for the heads of the file: section, Spanish, English.
 pub const SECTIONS: &[(&str, &str, &str)] = &[
@@ -281,6 +309,18 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "event",
         "Ventanas de publicación (puede repetirse); sin ninguna, todo se publica al llegar",
         "Publication windows (may repeat); without any, everything is published on arrival",
+    ),
+    (
+        "access-log",
+        "Bitácora de accesos de los lectores: docs/STATISTICS.md",
+        "Access log of the readers: docs/STATISTICS.md",
+    ),
+    ("stats", "Estadísticas que salen de esa bitácora", "Statistics that come from that log"),
+    ("stats.page", "Nombres de páginas (puede repetirse)", "Names of pages (may repeat)"),
+    (
+        "stats.window",
+        "Ventanas además de las de la convocatoria (puede repetirse)",
+        "Windows besides those of the call (may repeat)",
     ),
     ("log", "Registro de operación", "Operation log"),
     (

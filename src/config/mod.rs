@@ -13,6 +13,7 @@ mod profile;
 mod read;
 mod rsync;
 mod sample;
+mod stats;
 mod trust;
 mod value;
 
@@ -35,6 +36,7 @@ pub use read::Fault;
 use read::{Reader, Section};
 pub use rsync::{AuthDigest, Module, Rsync};
 pub use sample::{Addresses, reference, sample};
+pub use stats::{AccessLog, Statistics};
 pub use trust::Trust;
 use value::Bad;
 
@@ -68,6 +70,8 @@ pub struct Config {
     pub release: Release,
     pub events: Vec<Event>,
     pub log: Log,
+    pub access_log: AccessLog,
+    pub stats: Statistics,
     pub admin: Admin,
     pub doctor: Doctor,
     pub office: Office,
@@ -323,6 +327,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
     let ssh = ssh(r, root)?;
     trust::guard(r, root, &trust, &ssh);
     let rsync = rsync::section(r, root, &base, !trust.networks.is_empty())?;
+    let events = events(r, root, &zone);
     Some(Config {
         file: file.to_owned(),
         profile: r.profile,
@@ -342,7 +347,9 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         limits: limits(r, root)?,
         drop: drop_section(r, root)?,
         release: release(r, root)?,
-        events: events(r, root, &zone),
+        access_log: stats::access_log(r, root)?,
+        stats: stats::section(r, root, &base, (&events, &zone))?,
+        events,
         log: log(r, root)?,
         admin: admin::section(r, root, &paths.var)?,
         office: office::sections(r, root, &base)?,

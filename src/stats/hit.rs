@@ -152,7 +152,10 @@ impl Observed {
                 + ROOM_FOR_THE_REST,
         );
         let mut ends = [0; TEXTS];
-        let texts = [asked.method, asked.target, asked.host, asked.referer, asked.agent, asked.forwarded];
+        // Proxies write behind what is there: it is the end that we believe.
+        let forwarded = asked.forwarded;
+        let forwarded = forwarded.get(forwarded.len().saturating_sub(TEXT_BYTES_MAX)..).unwrap_or(forwarded);
+        let texts = [asked.method, asked.target, asked.host, asked.referer, asked.agent, forwarded];
         for ((part, bound), end) in texts.into_iter().zip(BOUNDS).zip(&mut ends) {
             text.extend_from_slice(part.get(..bound).unwrap_or(part));
             *end = u16::try_from(text.len()).unwrap_or(u16::MAX);
@@ -246,7 +249,6 @@ impl<'a> Hit<'a> {
         }
     }
 
-    #[allow(dead_code, reason = "the writer lands next")]
     /// The first hit in these bytes, and what follows it. `None` at the end.
     pub(super) fn read(mut bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let at = Timestamp::from_millisecond(i64::from_le_bytes(take(&mut bytes)?)).ok()?;

@@ -83,7 +83,6 @@ impl Sink {
     }
 
     /// Takes what waits, a block for each place. Blocks that are handed in are used again.
-    #[allow(dead_code, reason = "the writer lands next")]
     pub(super) fn take(&self, blocks: &mut Vec<Vec<u8>>) {
         blocks.resize_with(self.0.places.len(), Vec::new);
         for (place, block) in self.0.places.iter().zip(blocks) {
@@ -94,7 +93,6 @@ impl Sink {
     }
 
     /// From now on this thread is woken when much waits.
-    #[allow(dead_code, reason = "the writer lands next")]
     pub(super) fn wakes_this_thread(&self) {
         // The first one stays: there is one writer.
         let _ = self.0.writer.set(thread::current());

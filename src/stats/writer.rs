@@ -1,0 +1,477 @@
+//! The one thread that writes the log and counts: hits from the sink → lines → file → engine → disk.
+//!
+//! A line is counted when it is in the file, never before. As long as nobody else wrote, lines go to the
+//! engine as they were made; after a start, or when a second process of this instance wrote, the engine reads
+//! the file instead until it is level. What it cannot do costs readers nothing: hits that find no room are
+//! counted as lost, and the log says so itself.
+
+use std::borrow::Cow;
+use std::io;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::engine::{Engine, Fact};
+use super::hit::Hit;
+use super::line::{self, Hours, Line, Read};
+use super::live::{Live, Traffic};
+use super::query::Class;
+use super::reader::{self, Key, Keyed};
+use super::shelf::{Day, Place, Shelf};
+use super::sink::Sink;
+use super::store::{self, Resumed, Settled, Store};
+use super::{LOCAL, LogConfig};
+use crate::clock::Clock;
+use crate::durable::Dir;
+
+/// What may be asked of the thread.
+pub(super) enum Command {
+    /// Who reads what.
+    Traffic(oneshot::Sender<Traffic>),
+    /// Count to the end of the log and write the figures down.
+    Settle(oneshot::Sender<()>),
+    /// Write everything down and end.
+    Stop,
+}
+
+/// The thread's state.
+pub(super) struct Writer {
+    config: LogConfig,
+    clock: Clock,
+    sink: Sink,
+    commands: mpsc::Receiver<Command>,
+    shelf: Shelf,
+    stats: Dir,
+    key: Key,
+    hours: Hours,
+    classes: Keyed<Class>,
+    day: Option<Day>,
+    store: Option<Store>,
+    engine: Engine,
+    live: Live,
+    /// How far the engine has counted, and how far the figures on disk are.
+    place: Option<Place>,
+    settled: Option<Place>,
+    /// Whether the files were read to their end, where none is open yet.
+    is_read: bool,
+    lost_told: u64,
+    /// Hits that were taken and could not be written.
+    unwritten: u64,
+    unsynced_since: Option<Instant>,
+    last_settled: Instant,
+    last_complaint: Option<Instant>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// What was written and is to be counted.
+enum Item<'a> {
+    Hit(Fact<'a>),
+    Lost(i64, u64),
+}
+
+impl Writer {
+    pub(super) fn open(
+        config: LogConfig,
+        clock: Clock,
+        sink: Sink,
+        commands: mpsc::Receiver<Command>,
+    ) -> io::Result<Self> {
+        let shelf = Shelf::new(private(&config.log)?);
+        let stats = private(&config.stats)?;
+        let key = Key::open(&stats, config.keep, clock.now())?;
+        let hours = Hours::new(config.zone.clone());
+        let mut writer = Self {
+            engine: Engine::new(config.bounds),
+            live: Live::default(),
+            clock,
+            sink,
+            commands,
+            shelf,
+            stats,
+            key,
+            hours,
+            classes: Keyed::default(),
+            day: None,
+            store: None,
+            place: None,
+            settled: None,
+            is_read: false,
+            lost_told: 0,
+            unwritten: 0,
+            unsynced_since: None,
+            last_settled: Instant::now(),
+            last_complaint: None,
+            waiting: Vec::new(),
+            config,
+        };
+        writer.open_store();
+        Ok(writer)
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) {
+        self.sink.wakes_this_thread();
+        let mut blocks = Vec::new();
+        loop {
+            std::thread::park_timeout(TURN);
+            let is_last = self.hear();
+            self.turn(&mut blocks);
+            if is_last {
+                while !self.is_level() && self.catch_up() {}
+                self.settle();
+                self.sync(Duration::ZERO);
+                return;
+            }
+        }
+    }
+
+    /// Takes what is asked; whether it is to end.
+    fn hear(&mut self) -> bool {
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Traffic(back)) => {
+                    let traffic = {
+                        let now = self.now();
+                        self.live.traffic(&self.engine, &mut self.hours, now)
+                    };
+                    // Who asked may have gone away.
+                    let _ = back.send(Traffic { lost: self.lost(), ..traffic });
+                }
+                Ok(Command::Settle(back)) => self.waiting.push(back),
+                Ok(Command::Stop) | Err(mpsc::TryRecvError::Disconnected) => return true,
+                Err(mpsc::TryRecvError::Empty) => return false,
+            }
+        }
+    }
+
+    /// Writes what waits in the sink, counts, and does what is due.
+    fn turn(&mut self, blocks: &mut Vec<Vec<u8>>) {
+        self.sink.take(blocks);
+        self.write(blocks);
+        if !self.is_level() {
+            self.catch_up();
+        }
+        self.sync(self.config.sync);
+        let is_asked = !self.waiting.is_empty() && self.is_level();
+        if is_asked || self.last_settled.elapsed() >= self.config.settle {
+            self.settle();
+        }
+        if is_asked {
+            self.waiting.drain(..).for_each(|back| _ = back.send(()));
+        }
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+
+    fn lost(&self) -> u64 {
+        self.sink.lost() + self.unwritten
+    }
+
+    /// Makes lines of hits, appends them to the file of their day, and counts them.
+    fn write(&mut self, blocks: &[Vec<u8>]) {
+        let hits = in_order(blocks);
+        let (mut lines, mut items) = (Vec::with_capacity(hits.len() * LINE_BYTES), Vec::new());
+        let lost = self.lost();
+        if lost > self.lost_told {
+            let (now, more) = (self.now(), lost - self.lost_told);
+            tracing::warn!(lost = more, "requests that are not in the access log: the queue was full");
+            self.turn_to_day(now, &mut lines, &mut items);
+            line::write_lost(now, more, &mut lines);
+            items.push(Item::Lost(now, more));
+            self.lost_told = lost;
+        }
+        for hit in &hits {
+            let at = hit.at.as_second();
+            self.turn_to_day(at, &mut lines, &mut items);
+            let address = reader::client(hit.peer, hit.forwarded, &self.config.proxies);
+            let visitor = self.key.visitor(address, hit.agent);
+            let class = self.class(visitor, address, hit.agent);
+            let line = Line {
+                at,
+                address: self.config.addresses.keep(address),
+                method: Cow::Borrowed(hit.method),
+                target: Cow::Borrowed(hit.target),
+                protocol: hit.protocol.name(),
+                status: hit.status,
+                sent: hit.sent,
+                referer: Cow::Borrowed(hit.referer),
+                agent: Cow::Borrowed(hit.agent),
+                taken_micros: hit.taken_micros,
+                host: Cow::Borrowed(hit.host),
+                tls: hit.tls.name(),
+                cut: Cow::Borrowed(hit.cut),
+                class,
+                visitor,
+                encoding: Cow::Borrowed(hit.encoding),
+                is_whole: hit.is_whole,
+                id: Cow::Borrowed(b""),
+            };
+            line.write(&mut self.hours, &mut lines);
+            items.push(Item::Hit(Fact {
+                at,
+                visitor,
+                class,
+                status: hit.status,
+                sent: hit.sent,
+                is_get: hit.method == b"GET",
+                target: hit.target,
+            }));
+        }
+        self.flush(&mut lines, &mut items);
+    }
+
+    /// The class of a reader; a reader is an address with an agent, so it is found once.
+    fn class(&mut self, visitor: u64, address: std::net::IpAddr, agent: &[u8]) -> Class {
+        if let Some(class) = self.classes.get(&visitor) {
+            return *class;
+        }
+        if self.classes.len() >= CLASSES_MAX {
+            self.classes.clear();
+        }
+        let class = self.config.classes.of(address, agent);
+        self.classes.insert(visitor, class);
+        class
+    }
+
+    /// Has the file of the day of this second open. A clock that goes back does not go back in the files.
+    fn turn_to_day<'a>(&mut self, second: i64, lines: &mut Vec<u8>, items: &mut Vec<Item<'a>>) {
+        if self.day.is_some() && !self.hours.is_new_day(second) {
+            return;
+        }
+        self.flush(lines, items);
+        let newest = self.shelf.days().ok().and_then(|days| days.into_iter().next_back());
+        let day = self.hours.day(second).to_string().max(newest.unwrap_or_default());
+        if self.day.as_ref().is_some_and(|open| open.day == day) {
+            return;
+        }
+        self.sync(Duration::ZERO);
+        let opened = self.shelf.append(&day);
+        match opened {
+            Ok(opened) => {
+                // The day before is counted to its end: what follows is in the new one.
+                let is_level = self.is_level() && self.day.is_some();
+                self.day = Some(opened);
+                if is_level {
+                    self.place = Some(Place { day, offset: 0 });
+                }
+            }
+            Err(error) => self.complain(&error, "the access log of a day cannot be opened"),
+        }
+    }
+
+    /// Appends what was gathered, and counts it.
+    fn flush(&mut self, lines: &mut Vec<u8>, items: &mut Vec<Item<'_>>) {
+        if lines.is_empty() {
+            return;
+        }
+        match self.append(lines) {
+            Ok(Some(place)) => {
+                for item in items.iter() {
+                    match item {
+                        Item::Hit(fact) => count(&mut self.engine, &mut self.live, &mut self.hours, fact),
+                        Item::Lost(at, count) => self.engine.lost(*at, *count),
+                    }
+                }
+                self.place = Some(place);
+            }
+            // The engine will read them.
+            Ok(None) => {}
+            Err(error) => {
+                self.unwritten += items.iter().filter(|item| matches!(item, Item::Hit(_))).count() as u64;
+                self.complain(&error, "the access log cannot be written; requests are lost to it");
+            }
+        }
+        lines.clear();
+        items.clear();
+    }
+
+    /// Appends lines. Gives the new place of the engine if it may count them without reading.
+    fn append(&mut self, lines: &[u8]) -> io::Result<Option<Place>> {
+        let Some(day) = &mut self.day else { return Err(io::Error::other("no file is open")) };
+        let before = day.len()?;
+        day.write(lines)?;
+        self.unsynced_since.get_or_insert_with(Instant::now);
+        let after = before + lines.len() as u64;
+        let is_alone = day.end()? == after;
+        let was_level = self.place.as_ref().is_some_and(|at| at.day == day.day && at.offset == before);
+        Ok((is_alone && was_level).then(|| Place { day: day.day.clone(), offset: after }))
+    }
+
+    /// Whether the engine has counted all there is.
+    fn is_level(&self) -> bool {
+        match (&self.day, &self.place) {
+            (Some(day), Some(place)) => {
+                place.day == day.day && day.len().is_ok_and(|len| len == place.offset)
+            }
+            (Some(_), None) => false,
+            // Nothing was written yet; what there was before is read once.
+            (None, _) => self.is_read,
+        }
+    }
+
+    /// Counts some of what is in the files. Whether there was anything.
+    fn catch_up(&mut self) -> bool {
+        let (engine, live, hours) = (&mut self.engine, &mut self.live, &mut self.hours);
+        let read = self.shelf.read_on(self.place.as_ref(), None, CATCH_UP_BYTES, |_, read| match read {
+            Read::Hit(line) => count(engine, live, hours, &Fact::of(&line)),
+            Read::Lost(at, count) => engine.lost(at, count),
+            Read::Remark => {}
+            Read::Bad => engine.bad(),
+        });
+        match read {
+            Ok(place) => {
+                let is_further = place != self.place;
+                self.is_read |= !is_further;
+                self.place = place;
+                is_further
+            }
+            Err(error) => {
+                self.complain(&error, "the access log cannot be read");
+                self.is_read = true;
+                false
+            }
+        }
+    }
+
+    /// Writes the figures down.
+    fn settle(&mut self) {
+        self.last_settled = Instant::now();
+        if self.store.is_none() {
+            self.open_store();
+        }
+        let now = self.now();
+        let (Some(store), Some(place)) = (&mut self.store, &self.place) else { return };
+        if self.settled.as_ref() == Some(place) {
+            return;
+        }
+        match store.settle(LOCAL, &mut self.engine, (self.settled.as_ref(), place), now) {
+            Ok(Settled::Yes) => {
+                self.settled = Some(place.clone());
+                self.live.settled = Some(now);
+            }
+            Ok(Settled::Overtaken) => {
+                tracing::info!("statistics were counted by somebody else meanwhile; going on from there");
+                self.resume();
+            }
+            Err(error) => {
+                self.complain(&io::Error::other(error), "statistics cannot be written down");
+            }
+        }
+    }
+
+    fn open_store(&mut self) {
+        let path = self.stats.path().join(store::FILE);
+        let opened = Store::open(&path).or_else(|error| {
+            tracing::error!(%error, file = %path.display(), "statistics cannot be read; they are made again from the log");
+            set_aside(&self.stats).map_err(|_| error)?;
+            Store::open(&path)
+        });
+        match opened {
+            Ok(store) => {
+                if let Err(error) = store.keep_names(&self.config.names) {
+                    tracing::warn!(%error, "names of pages are not kept");
+                }
+                self.store = Some(store);
+                self.resume();
+            }
+            Err(error) => self.complain(&io::Error::other(error), "there are no statistics"),
+        }
+    }
+
+    /// Goes on where the figures on disk stand.
+    fn resume(&mut self) {
+        let Some(store) = &self.store else { return };
+        let now = self.clock.now().as_second();
+        let resumed = store.resume(LOCAL, self.config.bounds);
+        let seeded = resumed.and_then(|resumed| {
+            Ok((Live::seed(store, &resumed.engine, &mut self.hours, now)?, resumed))
+        });
+        match seeded {
+            Ok((live, Resumed { engine, place, settled })) => {
+                self.engine = engine;
+                self.live = live;
+                self.live.settled = settled;
+                (self.settled, self.place) = (place.clone(), place);
+                self.is_read = false;
+            }
+            Err(error) => {
+                self.store = None;
+                self.complain(&io::Error::other(error), "there are no statistics");
+            }
+        }
+    }
+
+    /// Makes durable what has waited for so long.
+    fn sync(&mut self, after: Duration) {
+        if !self.unsynced_since.is_some_and(|since| since.elapsed() >= after) {
+            return;
+        }
+        self.unsynced_since = None;
+        if let Some(Err(error)) = self.day.as_ref().map(Day::sync) {
+            self.complain(&error, "the access log is not durable");
+        }
+    }
+
+    /// Once a minute is enough.
+    fn complain(&mut self, error: &io::Error, what: &str) {
+        if self.last_complaint.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+            tracing::error!(%error, "{what}");
+            self.last_complaint = Some(Instant::now());
+        }
+    }
+}
+
+fn count(engine: &mut Engine, live: &mut Live, hours: &mut Hours, fact: &Fact<'_>) {
+    let seen = engine.hit(fact);
+    live.hit(fact, &seen, hours);
+}
+
+/// A folder for the owner and its group: who read what is nobody else's business.
+fn private(path: &std::path::Path) -> io::Result<Dir> {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::create(path)?;
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o750))?;
+    Ok(dir)
+}
+
+/// Puts a damaged file out of the way, where somebody may look at it.
+fn set_aside(stats: &Dir) -> io::Result<()> {
+    for suffix in ["-wal", "-shm"] {
+        let name = format!("{}{suffix}", store::FILE);
+        if stats.exists(&name) {
+            stats.remove_file(&name)?;
+        }
+    }
+    stats.rename(store::FILE, format!("{}.damaged", store::FILE))
+}
+
+/// The hits of all blocks in the order in which they ended.
+fn in_order(blocks: &[Vec<u8>]) -> Vec<Hit<'_>> {
+    let mut hits = Vec::new();
+    let mut used = 0;
+    for block in blocks.iter().filter(|b| !b.is_empty()) {
+        used += 1;
+        let mut rest = block.as_slice();
+        while let Some((hit, after)) = Hit::read(rest) {
+            hits.push(hit);
+            rest = after;
+        }
+    }
+    if used > 1 {
+        hits.sort_by_key(|hit| hit.at);
+    }
+    hits
+}
+
+/// Between two looks at the sink.
+const TURN: Duration = Duration::from_millis(50);
+/// A line of usual length.
+const LINE_BYTES: usize = 320;
+/// Read at a time while the engine is behind; between two of these the sink is emptied.
+const CATCH_UP_BYTES: u64 = 8 << 20;
+/// Readers whose class is remembered.
+const CLASSES_MAX: usize = 1 << 18;
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
