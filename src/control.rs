@@ -2,7 +2,7 @@
 //! socket that only the instance's own user can open.
 //!
 //! Owns `var/run/control.sock`. The publisher answers; the command line asks. Imports the
-//! model only: requests and answers are values.
+//! model, and what `stats` counts: requests and answers are values.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, Write as _};
@@ -19,6 +19,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::{Code, Cut, Digest, Receipt, ReleaseId};
+pub use crate::stats::{Counted, Minute, Traffic};
 
 /// A request is a path and a reason; nobody needs more.
 const REQUEST_BYTES_MAX: u64 = 64 << 10;
@@ -117,6 +118,9 @@ pub struct Status {
     /// How the readers fare, if the serving half runs.
     #[serde(default)]
     pub readers: Option<Readers>,
+    /// Who reads what today, if the serving half runs and keeps a log.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
     /// Where each door listens, by its name.
     #[serde(default)]
     pub listening: BTreeMap<String, Vec<SocketAddr>>,

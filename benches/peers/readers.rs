@@ -48,7 +48,7 @@ struct Side {
 
 pub fn compare(rounds: u64, seconds: u64, also_of_crate: bool) {
     pin_ourselves();
-    let (node, files) = ours();
+    let (node, files) = ours("");
     let mut programs = vec![PathBuf::from(nginx::OF_DEBIAN)];
     if also_of_crate {
         programs.push(nginx::of_crate());
@@ -69,9 +69,39 @@ pub fn compare(rounds: u64, seconds: u64, also_of_crate: bool) {
     println!("{:<24} {:>8.1}", "handshake post-quantum", median(&taken));
 }
 
+/// What the access log and the statistics cost a request, their thread included.
+pub fn statistics(rounds: u64, seconds: u64) {
+    pin_ourselves();
+    let (with, _files) = ours("");
+    let (without, _other) = ours("[access-log]\nenabled = false\n");
+    let sides = [&with, &without].map(|node| Side { address: node.https, pids: vec![node.pid()] });
+    println!("CPU of the server, µs a request: with log and statistics, without, difference (share)");
+    for row in ROWS.iter().filter(|row| !row.name.contains("CSV")) {
+        let options = sides.each_ref().map(|side| options(side, row));
+        let mut taken = [Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            for (n, taken) in taken.iter_mut().enumerate() {
+                taken.push(load(&sides[n], row, &options[n], seconds));
+            }
+        }
+        let [with, without] = taken.each_ref().map(|taken| median(taken));
+        println!(
+            "{:<24} {with:>8.2} {without:>8.2}   {:+.2} ({:+.1} %)",
+            row.name,
+            with - without,
+            (with / without - 1.0) * 100.0
+        );
+    }
+    let lost = with.difusor(&["status", "--json"]);
+    let lost: serde_json::Value = serde_json::from_slice(&lost.stdout).unwrap();
+    println!("lost to the log: {}", lost["data"]["traffic"]["lost"]);
+    let checked = with.difusor(&["stats", "rebuild", "--check"]);
+    println!("{}", String::from_utf8_lossy(&checked.stdout).trim());
+}
+
 /// Memory of connections that say nothing.
 pub fn idle(count: usize) {
-    let (node, files) = ours();
+    let (node, files) = ours("");
     let nginx = Nginx::start(Path::new(nginx::OF_DEBIAN), &node, files.path());
     for (name, side) in [
         ("difusor", Side { address: node.https, pids: vec![node.pid()] }),
@@ -117,7 +147,7 @@ fn pin_ourselves() {
 }
 
 /// Our server with the files to ask for, all of one cut.
-fn ours() -> (Node, tempfile::TempDir) {
+fn ours(more: &str) -> (Node, tempfile::TempDir) {
     let files = tempfile::tempdir().unwrap();
     fs::set_permissions(files.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let write = |name: &str, text: String| {
@@ -145,7 +175,7 @@ fn ours() -> (Node, tempfile::TempDir) {
         .args(["index.html", "avance.json", "mapa.json", "cinco.csv"])
         .output()
         .unwrap();
-    let mut node = Node::prepare("[https]\nconnections = 20000\n");
+    let mut node = Node::prepare(&format!("[https]\nconnections = 20000\n{more}"));
     let mut pinned = Command::new("taskset");
     pinned.args(["-c", "0", night::DIFUSOR]);
     node.up_as("run", pinned);

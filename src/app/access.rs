@@ -33,7 +33,12 @@ pub fn log(config: &Config) -> LogConfig {
 }
 
 /// Removes files of the log that are past their time, at the start and then once an hour, and says so on the ledger.
-pub(super) async fn expire(config: std::sync::Arc<Config>, clock: Clock, ledger: Ledger, stop: CancellationToken) {
+pub(super) async fn expire(
+    config: std::sync::Arc<Config>,
+    clock: Clock,
+    ledger: Ledger,
+    stop: CancellationToken,
+) {
     let keep = config.access_log.keep;
     loop {
         let (var, zone, now) = (config.paths.var.clone(), config.zone.clone(), clock.now());

@@ -8,7 +8,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::sockets::Sockets;
-use super::{Bound, StartFault, control_socket, doing, doors, operator, readers_socket, settings as rooms};
+use super::{
+    Bound, StartFault, access, control_socket, doing, doors, operator, readers_socket, settings as rooms,
+};
 use crate::admin::{self, Entrance, House};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -184,6 +186,7 @@ pub(super) async fn start(
     };
     let control = tokio::spawn(operator::listen(ear, desk, line));
     tokio::spawn(record(tidings, core.ledger.clone()));
+    tokio::spawn(access::expire(Arc::clone(config), clock.clone(), core.ledger.clone(), stop.clone()));
     Ok(Running { doors, publisher, control, admin, ledger: core.ledger, drained })
 }
 

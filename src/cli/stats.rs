@@ -68,7 +68,8 @@ pub(super) fn run(verb: args::Stats, common: &Common, out: Out) -> Done {
                 let lines: Vec<String> = lines.collect();
                 if lines.is_empty() {
                     let none = "ninguna: las da cada [[event]] de tipo jornada, o [[stats.window]]";
-                    out.pick(none, "none: each [[event]] of kind jornada gives them, or [[stats.window]]").to_owned()
+                    out.pick(none, "none: each [[event]] of kind jornada gives them, or [[stats.window]]")
+                        .to_owned()
                 } else {
                     lines.join("\n")
                 }
@@ -149,7 +150,8 @@ fn text(summary: &Summary, out: Out) -> String {
     let zone = TimeZone::get(&summary.window.zone).unwrap_or(TimeZone::UTC);
     let at = |instant| hour(instant, &zone);
     let mut text = String::new();
-    let name = if summary.window.name.is_empty() { String::new() } else { format!("{}: ", summary.window.name) };
+    let name =
+        if summary.window.name.is_empty() { String::new() } else { format!("{}: ", summary.window.name) };
     let _ = writeln!(
         text,
         "{name}{} – {} ({}), {} {}",
@@ -204,17 +206,28 @@ fn text(summary: &Summary, out: Out) -> String {
 
 fn heading(out: Out, first: &str) -> [String; 9] {
     let names = match out.lang {
-        Lang::Es => {
-            [first, "accesos (hits)", "hits válidos", "recursos", "páginas", "vistas", "visitas", "visitantes", "bytes"]
+        Lang::Es => [
+            first,
+            "accesos (hits)",
+            "hits válidos",
+            "recursos",
+            "páginas",
+            "vistas",
+            "visitas",
+            "visitantes",
+            "bytes",
+        ],
+        Lang::En => {
+            [first, "hits", "valid hits", "resources", "pages", "views", "visits", "visitors", "bytes"]
         }
-        Lang::En => [first, "hits", "valid hits", "resources", "pages", "views", "visits", "visitors", "bytes"],
     };
     names.map(str::to_owned)
 }
 
 fn row(first: impl Into<String>, t: &Totals) -> [String; 9] {
     let [a, b, c, d, e, f, g, h] =
-        [t.hits, t.valid, t.resources, t.pages, t.views, t.visits, t.visitors, t.bytes].map(|n| n.to_string());
+        [t.hits, t.valid, t.resources, t.pages, t.views, t.visits, t.visitors, t.bytes]
+            .map(|n| n.to_string());
     [first.into(), a, b, c, d, e, f, g, h]
 }
 
@@ -231,7 +244,9 @@ fn class_name(class: Class, out: Out) -> &'static str {
 fn export(summary: &Summary, folder: &Path, out: Out) -> Done {
     let zone = TimeZone::get(&summary.window.zone).unwrap_or(TimeZone::UTC);
     let slots = |slots: &[Slot], first: &str| {
-        let rows = slots.iter().map(|s| row(s.from.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(), &s.people));
+        let rows = slots.iter().map(|s| {
+            row(s.from.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string(), &s.people)
+        });
         csv(std::iter::once(heading(out, first)).chain(rows))
     };
     let classes = summary.classes.iter().map(|(class, totals)| row(class_name(*class, out), totals));
@@ -244,10 +259,16 @@ fn export(summary: &Summary, folder: &Path, out: Out) -> Done {
     };
     let whole = serde_json::to_string_pretty(summary).map_err(std::io::Error::other)?;
     let files = [
-        (out.pick("clases.csv", "classes.csv"), csv(std::iter::once(heading(out, out.pick("clase", "class"))).chain(classes))),
+        (
+            out.pick("clases.csv", "classes.csv"),
+            csv(std::iter::once(heading(out, out.pick("clase", "class"))).chain(classes)),
+        ),
         (out.pick("horas.csv", "hours.csv"), slots(&summary.hours, out.pick("hora", "hour"))),
         (out.pick("dias.csv", "days.csv"), slots(&summary.days, out.pick("día", "day"))),
-        (out.pick("paginas.csv", "pages.csv"), csv(std::iter::once(page_heading.map(str::to_owned)).chain(pages))),
+        (
+            out.pick("paginas.csv", "pages.csv"),
+            csv(std::iter::once(page_heading.map(str::to_owned)).chain(pages)),
+        ),
         (out.pick("resumen.json", "summary.json"), format!("{whole}\n")),
     ];
     let dir = Dir::create(folder)?;
@@ -268,7 +289,11 @@ fn export(summary: &Summary, folder: &Path, out: Out) -> Done {
 fn csv<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
     let cell = |cell: &String| {
         let cell = if cell.starts_with(['=', '+', '-', '@']) { format!("'{cell}") } else { cell.clone() };
-        if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+        if cell.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", cell.replace('"', "\"\""))
+        } else {
+            cell
+        }
     };
     let line = |row: [String; N]| format!("{}\r\n", row.iter().map(cell).collect::<Vec<_>>().join(","));
     rows.map(line).collect()
@@ -284,7 +309,9 @@ fn rebuild(config: &Config, check: bool, out: Out) -> Done {
         let line = |one: &Rebuilt| {
             let compared = match one.equal {
                 Some(true) => out.pick("igual a lo contado en vivo", "equal to what was counted live"),
-                Some(false) => out.pick("¡distinto de lo contado en vivo!", "different from what was counted live!"),
+                Some(false) => {
+                    out.pick("¡distinto de lo contado en vivo!", "different from what was counted live!")
+                }
                 None => out.pick("sin cuenta anterior", "nothing counted before"),
             };
             let (hits, bad) = (out.pick("accesos", "hits"), out.pick("líneas ilegibles", "unreadable lines"));
@@ -300,7 +327,10 @@ fn said(error: &stats::RebuildError, out: Out) -> String {
         stats::RebuildError::Shorter(source, at) => format!(
             "{source}: {} {at}; {}",
             out.pick("la bitácora empieza apenas en", "the log begins only at"),
-            out.pick("lo contado antes se perdería; nada cambió", "what was counted before would be lost; nothing changed")
+            out.pick(
+                "lo contado antes se perdería; nada cambió",
+                "what was counted before would be lost; nothing changed"
+            )
         ),
         other => other.to_string(),
     }
@@ -314,9 +344,9 @@ fn import(config: &Config, source: &str, files: &[PathBuf], out: Out) -> Done {
                 let es = format!("«{name}» no puede ser una fuente: letras, cifras y guiones, y no «local»");
                 out.pick(&es, &error.to_string()).to_owned()
             }
-            stats::ImportError::Much => {
-                out.pick("demasiadas peticiones de una vez: impórtelas por partes", &error.to_string()).to_owned()
-            }
+            stats::ImportError::Much => out
+                .pick("demasiadas peticiones de una vez: impórtelas por partes", &error.to_string())
+                .to_owned(),
             stats::ImportError::Count(error) => said(error, out),
             other => other.to_string(),
         };
@@ -354,7 +384,9 @@ fn baseline(config: &Config, named: (&str, &str), file: &Path, out: Out) -> Done
             stats::BaselineError::Line(n) => {
                 out.pick(&format!("no se entiende la línea {n}"), &error.to_string()).to_owned()
             }
-            stats::BaselineError::Days => out.pick("no hay ningún día, o hay demasiados", &error.to_string()).to_owned(),
+            stats::BaselineError::Days => {
+                out.pick("no hay ningún día, o hay demasiados", &error.to_string()).to_owned()
+            }
             stats::BaselineError::Name(name) => {
                 let es = format!("«{name}» no puede ser un nombre: letras, cifras y guiones");
                 out.pick(&es, &error.to_string()).to_owned()

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::args::Common;
 use super::{Done, NO_SERVICE, Out};
 use crate::app;
-use crate::control::{self, Answer, Readers, Reception, Request, Shown, Status};
+use crate::control::{self, Answer, Readers, Reception, Request, Shown, Status, Traffic};
 
 /// What is counted of readers who were not turned away.
 const COMMON: &[&str] = &["accepted", "requests"];
@@ -24,6 +24,10 @@ pub(super) fn run(common: &Common, out: Out) -> Done {
     if let Ok(Some(Answer::Readers(readers))) = control::ask(&app::readers_socket(&config), &Request::Readers)
     {
         status.readers = Some(*readers);
+    }
+    if let Ok(Some(Answer::Traffic(traffic))) = control::ask(&app::readers_socket(&config), &Request::Traffic)
+    {
+        status.traffic = Some(*traffic);
     }
     out.answer("status", status.running, &status, || text(&status, &config.zone, out));
     Ok(if status.running { ExitCode::SUCCESS } else { ExitCode::from(NO_SERVICE) })
@@ -56,6 +60,9 @@ fn text(status: &Status, zone: &TimeZone, out: Out) -> String {
     if let Some(readers) = &status.readers {
         let _ = writeln!(text, "{}: {}", out.pick("lectores", "readers"), said(readers, out));
     }
+    if let Some(traffic) = &status.traffic {
+        let _ = writeln!(text, "{}: {}", out.pick("hoy", "today"), today(traffic, out));
+    }
     for (door, addresses) in &status.listening {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "{} {door}: {}", out.pick("escucha", "listens"), addresses.join(", "));
@@ -83,6 +90,29 @@ fn said(readers: &Readers, out: Out) -> String {
     if let Some(why) = &readers.certificate_rejected {
         let _ =
             write!(text, "; {}: {why}", out.pick("certificado nuevo sin usar", "new certificate not used"));
+    }
+    text
+}
+
+/// What people did today, and what is missing of it in the log.
+fn today(traffic: &Traffic, out: Out) -> String {
+    let people = traffic.today.get("human").copied().unwrap_or_default();
+    let mut text = format!(
+        "{} {}, {} {}, {} {}, {} {}, {} {}",
+        people.visits,
+        out.pick("visitas", "visits"),
+        people.visitors,
+        out.pick("visitantes", "visitors"),
+        people.pages,
+        out.pick("páginas", "pages"),
+        people.views,
+        out.pick("vistas de resultados", "views of results"),
+        people.hits,
+        out.pick("accesos", "hits")
+    );
+    if traffic.lost > 0 {
+        let lost = out.pick("¡perdidos para la bitácora!", "lost to the access log!");
+        let _ = write!(text, "; {} {lost}", traffic.lost);
     }
     text
 }

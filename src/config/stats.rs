@@ -58,7 +58,8 @@ pub(super) fn access_log<'t>(r: &mut Reader<'t>, root: &DeTable<'t>) -> Option<A
     };
     if log.addresses == Addresses::Full && log.keep.is_zero() {
         let at = s.table.and_then(|t| t.get("addresses")).map_or(0..0, toml::Spanned::span);
-        let es = "con access-log.addresses = \"full\" hay que decir cuánto se guardan: access-log.keep = \"90d\"";
+        let es =
+            "con access-log.addresses = \"full\" hay que decir cuánto se guardan: access-log.keep = \"90d\"";
         let en = "with access-log.addresses = \"full\" say how long they are kept: access-log.keep = \"90d\"";
         r.fault(at, Bad { es: es.to_owned(), en: en.to_owned() });
     }
@@ -79,8 +80,11 @@ pub(super) fn section<'t>(
     };
     let pages = r.array(s.table.and_then(|t| t.get("page")), "stats.page");
     let pages = pages.into_iter().filter_map(|(at, s)| page(r, at, s)).collect();
-    let mut windows: Vec<Window> =
-        events.iter().filter(|e| e.kind == EventKind::Jornada).flat_map(|e| of_the_call(r.profile, e)).collect();
+    let mut windows: Vec<Window> = events
+        .iter()
+        .filter(|e| e.kind == EventKind::Jornada)
+        .flat_map(|e| of_the_call(r.profile, e))
+        .collect();
     let own = r.array(s.table.and_then(|t| t.get("window")), "stats.window");
     for (at, s) in own {
         let Some(window) = window(r, at.clone(), s, zone) else { continue };
@@ -125,12 +129,7 @@ fn page<'t>(r: &mut Reader<'t>, at: Range<usize>, s: Section<'_, 't>) -> Option<
     Some(PageName { pattern: pattern?, name: name? })
 }
 
-fn window<'t>(
-    r: &mut Reader<'t>,
-    at: Range<usize>,
-    s: Section<'_, 't>,
-    zone: &TimeZone,
-) -> Option<Window> {
+fn window<'t>(r: &mut Reader<'t>, at: Range<usize>, s: Section<'_, 't>, zone: &TimeZone) -> Option<Window> {
     let own = r.get(s, "timezone", |v| optional(v, value::zone))?;
     let zone = own.as_ref().unwrap_or(zone);
     let name = r.require(s, at.clone(), "name", |v| Ok(filled(v)?.to_owned()));
@@ -160,7 +159,14 @@ fn of_the_call(profile: Profile, event: &Event) -> Vec<Window> {
     let midnight = event.opens.to_zoned(zone).start_of_day();
     let at = |(days, hours): (i64, i64)| -> Option<Timestamp> {
         let day = midnight.as_ref().ok()?.checked_add(Span::new().days(days)).ok()?;
-        Some(day.datetime().checked_add(Span::new().hours(hours)).ok()?.to_zoned(day.time_zone().clone()).ok()?.timestamp())
+        Some(
+            day.datetime()
+                .checked_add(Span::new().hours(hours))
+                .ok()?
+                .to_zoned(day.time_zone().clone())
+                .ok()?
+                .timestamp(),
+        )
     };
     let window = |(name, from, to): &(&str, (i64, i64), (i64, i64))| {
         let name = format!("{}/{name}", event.name);

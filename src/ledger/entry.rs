@@ -54,7 +54,7 @@ kinds! {
     RolledBack "rolled_back" "An operator put an earlier release back";
     Opened "opened" "A publication window opened";
     Closed "closed" "A publication window closed: readers see the waiting page";
-    Pruned "pruned" "Extracted trees, or originals past their retention, were removed";
+    Pruned "pruned" "Extracted trees, or originals and access logs past their retention, were removed";
     Audited "audited" "Original, manifest, disk and site were compared";
     IncidentOpened "incident_opened" "An incident began, noticed by a rule or a person";
     IncidentNoted "incident_noted" "A person or a rule added something to an incident";

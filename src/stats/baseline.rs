@@ -56,7 +56,9 @@ pub struct BaselineMean {
 #[derive(Debug, thiserror::Error)]
 pub enum BaselineError {
     /// No such columns.
-    #[error("the first line must name the columns: day, and visits, pages or hits (fecha, visitas, paginas, hits)")]
+    #[error(
+        "the first line must name the columns: day, and visits, pages or hits (fecha, visitas, paginas, hits)"
+    )]
     Columns,
     /// A line.
     #[error("line {0} is not understood")]

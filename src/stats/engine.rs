@@ -138,7 +138,12 @@ impl Engine {
     }
 
     /// One that goes on where another stopped.
-    pub(super) fn resumed(bounds: Bounds, paths: Vec<Vec<u8>>, open: Vec<Session>, until: Option<i64>) -> Self {
+    pub(super) fn resumed(
+        bounds: Bounds,
+        paths: Vec<Vec<u8>>,
+        open: Vec<Session>,
+        until: Option<i64>,
+    ) -> Self {
         let mut engine = Self::new(bounds);
         engine.numbers = paths.iter().cloned().zip(0..).collect();
         engine.paths = paths;
@@ -438,7 +443,8 @@ mod tests {
                     delta.minutes.iter().for_each(|(k, c)| minutes.entry(*k).or_default().add(c));
                     all.extend(delta.ended);
                     let open = engine.open().copied().collect();
-                    engine = Engine::resumed(Bounds::default(), engine.paths().to_vec(), open, engine.until());
+                    engine =
+                        Engine::resumed(Bounds::default(), engine.paths().to_vec(), open, engine.until());
                 }
                 engine.hit(fact);
             }

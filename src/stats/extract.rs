@@ -107,7 +107,8 @@ mod tests {
         dir.write_atomic("notes.txt", b"x").unwrap();
         let zone = TimeZone::get("America/Cancun").unwrap();
         let run = |keep: u64, now: &str| {
-            let gone = expire(scratch.path(), Duration::from_secs(keep * 86_400), now.parse().unwrap(), &zone);
+            let gone =
+                expire(scratch.path(), Duration::from_secs(keep * 86_400), now.parse().unwrap(), &zone);
             gone.unwrap().into_iter().map(|e| e.day).collect::<Vec<_>>()
         };
         assert_eq!(run(0, "2099-01-01T00:00:00Z"), Vec::<String>::new());

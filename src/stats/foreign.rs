@@ -103,11 +103,16 @@ impl Foreign {
                 protocol: protocol(get("cs-protocol-version").unwrap_or("")),
                 status: get("sc-status")?.parse().ok()?,
                 // `sc-bytes` has the head in it.
-                sent: get("sc-content-len").or_else(|| get("sc-bytes")).and_then(|n| n.parse().ok()).unwrap_or(0),
+                sent: get("sc-content-len")
+                    .or_else(|| get("sc-bytes"))
+                    .and_then(|n| n.parse().ok())
+                    .unwrap_or(0),
                 referer: Cow::Owned(decoded(get("cs(Referer)").unwrap_or("").as_bytes())),
                 agent: Cow::Owned(decoded(&decoded(get("cs(User-Agent)").unwrap_or("").as_bytes()))),
                 taken_micros: (taken * 1e6).round() as u32,
-                host: Cow::Borrowed(get("x-host-header").or_else(|| get("cs(Host)")).unwrap_or("").as_bytes()),
+                host: Cow::Borrowed(
+                    get("x-host-header").or_else(|| get("cs(Host)")).unwrap_or("").as_bytes(),
+                ),
                 tls: tls(get("ssl-protocol").unwrap_or("")),
                 id: Cow::Borrowed(get("x-edge-request-id").unwrap_or("").as_bytes()),
                 ..blank(at.as_second(), address)
@@ -270,9 +275,18 @@ mod tests {
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
                     let shown = format!(
                         "{} {} {} {} {} {} [{}] [{}] {} {} {} {}",
-                        Timestamp::from_second(l.at).unwrap(), text(&l.method), text(&l.target), l.protocol,
-                        l.status, l.sent, text(&l.referer), text(&l.agent), l.taken_micros, text(&l.host),
-                        l.tls, text(&l.id)
+                        Timestamp::from_second(l.at).unwrap(),
+                        text(&l.method),
+                        text(&l.target),
+                        l.protocol,
+                        l.status,
+                        l.sent,
+                        text(&l.referer),
+                        text(&l.agent),
+                        l.taken_micros,
+                        text(&l.host),
+                        l.tls,
+                        text(&l.id)
                     );
                     found.push((shown, request.address));
                 }

@@ -112,7 +112,8 @@ pub fn import(
     for (day, lines) in taking.days {
         merge(&shelf, &day, lines)?;
     }
-    let text: Vec<String> = register.iter().map(|one| serde_json::to_string(one).unwrap_or_default()).collect();
+    let text: Vec<String> =
+        register.iter().map(|one| serde_json::to_string(one).unwrap_or_default()).collect();
     shelf.dir().write_atomic(REGISTER, format!("{}\n", text.join("\n")).as_bytes())?;
     let mut store = Store::open(&stats.path().join(store::FILE)).map_err(RebuildError::from)?;
     rebuild::one(&mut store, &shelf, source, config.bounds, now, false)?;
@@ -201,11 +202,8 @@ impl Taking<'_> {
         let mut magic = [0; 2];
         let is_gzip = file.read(&mut magic)? == 2 && magic == [0x1F, 0x8B];
         file.rewind()?;
-        let plain: Box<dyn io::Read> = if is_gzip {
-            Box::new(flate2::read::MultiGzDecoder::new(file))
-        } else {
-            Box::new(file)
-        };
+        let plain: Box<dyn io::Read> =
+            if is_gzip { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) };
         let mut lines = BufReader::with_capacity(1 << 20, plain);
         let (mut foreign, mut taken, mut known, mut bad) = (Foreign::default(), 0, 0, 0);
         let mut text = Vec::new();

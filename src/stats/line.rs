@@ -86,9 +86,9 @@ impl Hours {
         self.day
     }
 
-    /// Whether this second lies behind the day that was asked for last.
-    pub(super) fn is_new_day(&self, second: i64) -> bool {
-        second >= self.of_day.end
+    /// The first second behind the day that was asked for last.
+    pub(super) fn day_end(&self) -> i64 {
+        self.of_day.end
     }
 
     /// The first second of the day that a second lies in.
@@ -155,11 +155,12 @@ impl Line<'_> {
         hex(self.visitor, out);
         out.extend_from_slice(b" enc=");
         escape_or_dash(&self.encoding, out);
-        out.extend_from_slice(if self.is_whole { b" end=whole" } else { b" end=broken" });
         if !self.id.is_empty() {
             out.extend_from_slice(b" id=");
             escape(&self.id, out);
         }
+        // The last field: a line without it was torn.
+        out.extend_from_slice(if self.is_whole { b" end=whole" } else { b" end=broken" });
         out.push(b'\n');
     }
 }
@@ -186,7 +187,7 @@ fn lost(remark: &[u8]) -> Option<(i64, u64)> {
 fn hit(line: &[u8]) -> Option<Line<'_>> {
     let (combined, rest) = combined(line)?;
     let mut own = combined;
-    let mut has_class = false;
+    let (mut has_class, mut has_end) = (false, false);
     for field in rest.split(|b| *b == b' ').filter(|f| !f.is_empty()) {
         let at = memchr::memchr(b'=', field)?;
         let (name, value) = (field.get(..at)?, field.get(at + 1..)?);
@@ -198,13 +199,16 @@ fn hit(line: &[u8]) -> Option<Line<'_>> {
             b"class" => (own.class, has_class) = (Class::parse(value)?, true),
             b"visitor" => own.visitor = unhex(value)?,
             b"enc" => own.encoding = unescape_dash(value),
-            b"end" => own.is_whole = value == b"whole",
+            b"end" => {
+                own.is_whole = value == b"whole";
+                has_end = own.is_whole || value == b"broken";
+            }
             b"id" => own.id = unescape(value),
             // What a later version may add.
             _ => {}
         }
     }
-    has_class.then_some(own)
+    (has_class && has_end).then_some(own)
 }
 
 /// The combined format, which others write too, and what stands behind it.
@@ -478,7 +482,10 @@ mod tests {
             assert!(body.iter().all(|b| b.is_ascii_graphic() || *b == b' '), "{body:?}");
             let Read::Hit(back) = read(body) else { panic!("{}", String::from_utf8_lossy(body)) };
             assert_eq!(back, line);
-            assert!((0..body.len()).all(|n| !matches!(read(&body[..n]), Read::Hit(l) if l == line)));
+            assert!(
+                (0..body.len()).all(|n| !matches!(read(&body[..n]), Read::Hit(_))),
+                "a torn line is none"
+            );
         }
     }
 

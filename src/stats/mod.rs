@@ -84,7 +84,7 @@ pub struct LogConfig {
     pub bounds: Bounds,
     /// Bytes of hits that may wait to be written.
     pub queue_bytes: usize,
-    /// How long a line may be without being durable; zero leaves that to the kernel.
+    /// How long a line may be without being durable; zero makes it so at each turn.
     pub sync: Duration,
     /// How often the figures are written down.
     pub settle: Duration,
@@ -182,7 +182,8 @@ impl Desk {
 
 /// The lines of a source.
 fn shelf_of(var: &Path, source: &str) -> io::Result<Shelf> {
-    let folder = if source == LOCAL { var.join(LOG_FOLDER) } else { var.join(FOLDER).join(IMPORTS).join(source) };
+    let folder =
+        if source == LOCAL { var.join(LOG_FOLDER) } else { var.join(FOLDER).join(IMPORTS).join(source) };
     Dir::open(folder).map(Shelf::new)
 }
 

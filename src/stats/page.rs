@@ -116,7 +116,8 @@ mod tests {
 
     #[test]
     fn pages_have_names_that_people_know() {
-        let name = |pattern: &str, name: &str| PageName { pattern: pattern.to_owned(), name: name.to_owned() };
+        let name =
+            |pattern: &str, name: &str| PageName { pattern: pattern.to_owned(), name: name.to_owned() };
         let one = name("assets/presidencia/entidad/23.json", "Presidencia · Quintana Roo");
         let many = name("/assets/*/entidad/*.json", "Entidad, {}");
         assert_eq!(one.of("/assets/presidencia/entidad/23.json").unwrap(), "Presidencia · Quintana Roo");

@@ -331,7 +331,8 @@ fn summed(
     names: &[PageName],
 ) -> Summary {
     let range = (window.from.as_second(), window.to.as_second());
-    let mut classes: BTreeMap<Class, Totals> = Class::ALL.iter().map(|(c, _)| (*c, Totals::default())).collect();
+    let mut classes: BTreeMap<Class, Totals> =
+        Class::ALL.iter().map(|(c, _)| (*c, Totals::default())).collect();
     let mut statuses = BTreeMap::new();
     let mut untracked = 0;
     for ((_, class), counts) in &gathered.minutes {

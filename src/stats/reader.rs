@@ -260,8 +260,16 @@ mod tests {
         let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36";
         for (address, agent, class) in [
             ("203.0.113.1", chrome, Class::Human),
-            ("203.0.113.1", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148", Class::Human),
-            ("203.0.113.1", "Mozilla/5.0 (compatible; GoogleBot/2.1; +http://www.google.com/bot.html)", Class::Robot),
+            (
+                "203.0.113.1",
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
+                Class::Human,
+            ),
+            (
+                "203.0.113.1",
+                "Mozilla/5.0 (compatible; GoogleBot/2.1; +http://www.google.com/bot.html)",
+                Class::Robot,
+            ),
             ("203.0.113.1", "Mozilla/5.0 AppleWebKit/537.36; compatible; GPTBot/1.2", Class::Robot),
             ("203.0.113.1", "python-requests/2.31", Class::Robot),
             ("203.0.113.1", "curl/8.5.0", Class::Robot),

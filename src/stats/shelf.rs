@@ -50,6 +50,23 @@ impl Shelf {
         Ok(names.iter().filter(|n| n.is_file()).filter_map(|n| day(&n.name)).collect())
     }
 
+    /// The newest day there is a file of.
+    pub(super) fn newest(&self) -> io::Result<Option<String>> {
+        Ok(self.days()?.pop())
+    }
+
+    /// Bytes in the file of a day.
+    pub(super) fn len(&self, day: &str) -> io::Result<u64> {
+        Ok(self.open(day)?.metadata()?.len())
+    }
+
+    /// The turn to write, among the processes of this instance; it ends when the file is dropped.
+    pub(super) fn lock(&self) -> io::Result<File> {
+        let file = self.dir.open_or_create(".lock")?;
+        file.lock()?;
+        Ok(file)
+    }
+
     /// The file of a day, to write to; a torn last line is ended.
     pub(super) fn append(&self, day: &str) -> io::Result<Day> {
         let name = format!("{day}{EXTENSION}");
@@ -127,7 +144,8 @@ impl Shelf {
             };
             // The last line of a day that is over was torn, and nobody will end it.
             let is_over = n + 1 < days.len();
-            let end = lines(self.open(day)?, offset..bound, left, is_over, |line| see(line, line::read(line)))?;
+            let end =
+                lines(self.open(day)?, offset..bound, left, is_over, |line| see(line, line::read(line)))?;
             place = Some(Place { day: day.clone(), offset: end });
             left = left.saturating_sub(end - offset);
             if left == 0 {
@@ -148,7 +166,8 @@ impl Shelf {
     ) -> io::Result<()> {
         let days = self.days()?;
         // In whatever zone, and whatever the clock did: files are left out only when they are surely older.
-        let first = Timestamp::from_second(from - 2 * 86_400).map(|t| t.to_zoned(TimeZone::UTC).date().to_string());
+        let first =
+            Timestamp::from_second(from - 2 * 86_400).map(|t| t.to_zoned(TimeZone::UTC).date().to_string());
         let first = first.unwrap_or_default();
         for day in days.iter().filter(|day| **day >= first) {
             if starts_after(self.open(day)?, to)? {
@@ -191,11 +210,6 @@ impl Day {
     /// Bytes in it, whoever wrote them.
     pub(super) fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
-    }
-
-    /// Where the last write of ours ended.
-    pub(super) fn end(&mut self) -> io::Result<u64> {
-        self.file.stream_position()
     }
 
     /// Makes what was written durable.
@@ -309,7 +323,9 @@ mod tests {
         day.write(b"\nlast\n").unwrap();
         let mut longest = 0;
         let mut count = 0;
-        shelf.read_on(None, None, u64::MAX, |line, _| (longest, count) = (longest.max(line.len()), count + 1)).unwrap();
+        shelf
+            .read_on(None, None, u64::MAX, |line, _| (longest, count) = (longest.max(line.len()), count + 1))
+            .unwrap();
         assert!(longest <= BLOCK_BYTES + LINE_BYTES_MAX && count > 2, "{longest} {count}");
     }
 }

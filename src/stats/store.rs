@@ -126,8 +126,20 @@ impl Store {
             for ((at, class), counts) in &delta.minutes {
                 let [s1, s2, s3, s4, s5] = counts.statuses.map(int);
                 minute.execute(params![
-                    source, at, code(*class), int(counts.hits), int(counts.valid), int(counts.pages),
-                    int(counts.views), int(counts.bytes), s1, s2, s3, s4, s5, int(counts.untracked)
+                    source,
+                    at,
+                    code(*class),
+                    int(counts.hits),
+                    int(counts.valid),
+                    int(counts.pages),
+                    int(counts.views),
+                    int(counts.bytes),
+                    s1,
+                    s2,
+                    s3,
+                    s4,
+                    s5,
+                    int(counts.untracked)
                 ])?;
             }
             let mut path = tx.prepare("INSERT OR IGNORE INTO path VALUES (?1, ?2, ?3)")?;
@@ -140,23 +152,40 @@ impl Store {
             let mut asked = tx.prepare(ADD_ASKED)?;
             for ((at, class, number), counts) in &delta.asked {
                 asked.execute(params![
-                    source, at, number, code(*class), int(counts.pages), int(counts.views)
+                    source,
+                    at,
+                    number,
+                    code(*class),
+                    int(counts.pages),
+                    int(counts.views)
                 ])?;
             }
             let mut session = tx.prepare("INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
             for one in &delta.ended {
                 session.execute(params![
-                    source, one.first, one.visitor.cast_signed(), code(one.class), one.last, one.began, one.hits
+                    source,
+                    one.first,
+                    one.visitor.cast_signed(),
+                    code(one.class),
+                    one.last,
+                    one.began,
+                    one.hits
                 ])?;
             }
             let mut odd = tx.prepare(ADD_ODD)?;
             let odds = [("lost", &delta.lost), ("bad", &delta.bad)];
-            for (what, at, count) in odds.iter().flat_map(|(w, all)| all.iter().map(move |(a, n)| (w, a, n))) {
+            for (what, at, count) in odds.iter().flat_map(|(w, all)| all.iter().map(move |(a, n)| (w, a, n)))
+            {
                 odd.execute(params![source, at, what, int(*count)])?;
             }
             let open = blob(engine.open());
             tx.prepare("INSERT OR REPLACE INTO place VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-                source, to.day, int(to.offset), open, engine.until(), now
+                source,
+                to.day,
+                int(to.offset),
+                open,
+                engine.until(),
+                now
             ])?;
         }
         tx.commit()?;

@@ -47,14 +47,14 @@ pub(super) struct Writer {
     hours: Hours,
     classes: Keyed<Class>,
     day: Option<Day>,
+    /// The day of the lines that are being gathered, and the first second behind it.
+    gathered: Option<(String, i64)>,
     store: Option<Store>,
     engine: Engine,
     live: Live,
     /// How far the engine has counted, and how far the figures on disk are.
     place: Option<Place>,
     settled: Option<Place>,
-    /// Whether the files were read to their end, where none is open yet.
-    is_read: bool,
     lost_told: u64,
     /// Hits that were taken and could not be written.
     unwritten: u64,
@@ -93,10 +93,10 @@ impl Writer {
             hours,
             classes: Keyed::default(),
             day: None,
+            gathered: None,
             store: None,
             place: None,
             settled: None,
-            is_read: false,
             lost_told: 0,
             unwritten: 0,
             unsynced_since: None,
@@ -149,11 +149,10 @@ impl Writer {
     fn turn(&mut self, blocks: &mut Vec<Vec<u8>>) {
         self.sink.take(blocks);
         self.write(blocks);
-        if !self.is_level() {
-            self.catch_up();
-        }
+        // What cannot be read further is half a line that somebody has yet to end.
+        let is_level = self.is_level() || !self.catch_up();
         self.sync(self.config.sync);
-        let is_asked = !self.waiting.is_empty() && self.is_level();
+        let is_asked = !self.waiting.is_empty() && is_level;
         if is_asked || self.last_settled.elapsed() >= self.config.settle {
             self.settle();
         }
@@ -236,30 +235,15 @@ impl Writer {
         class
     }
 
-    /// Has the file of the day of this second open. A clock that goes back does not go back in the files.
-    fn turn_to_day<'a>(&mut self, second: i64, lines: &mut Vec<u8>, items: &mut Vec<Item<'a>>) {
-        if self.day.is_some() && !self.hours.is_new_day(second) {
+    /// Lines from here on belong to the file of this second's day: what was gathered before goes to its own. A
+    /// clock that goes back does not go back in the files.
+    fn turn_to_day(&mut self, second: i64, lines: &mut Vec<u8>, items: &mut Vec<Item<'_>>) {
+        if self.gathered.as_ref().is_some_and(|(_, end)| second < *end) {
             return;
         }
         self.flush(lines, items);
-        let newest = self.shelf.days().ok().and_then(|days| days.into_iter().next_back());
-        let day = self.hours.day(second).to_string().max(newest.unwrap_or_default());
-        if self.day.as_ref().is_some_and(|open| open.day == day) {
-            return;
-        }
-        self.sync(Duration::ZERO);
-        let opened = self.shelf.append(&day);
-        match opened {
-            Ok(opened) => {
-                // The day before is counted to its end: what follows is in the new one.
-                let is_level = self.is_level() && self.day.is_some();
-                self.day = Some(opened);
-                if is_level {
-                    self.place = Some(Place { day, offset: 0 });
-                }
-            }
-            Err(error) => self.complain(&error, "the access log of a day cannot be opened"),
-        }
+        let day = self.hours.day(second).to_string();
+        self.gathered = Some((day, self.hours.day_end()));
     }
 
     /// Appends what was gathered, and counts it.
@@ -288,27 +272,33 @@ impl Writer {
         items.clear();
     }
 
-    /// Appends lines. Gives the new place of the engine if it may count them without reading.
+    /// Appends lines to the newest file, which is theirs or one that somebody else has begun. Gives the new place
+    /// of the engine if it may count them without reading.
     fn append(&mut self, lines: &[u8]) -> io::Result<Option<Place>> {
-        let Some(day) = &mut self.day else { return Err(io::Error::other("no file is open")) };
-        let before = day.len()?;
-        day.write(lines)?;
+        // Until this is dropped no other process of this instance writes or begins a file.
+        let _turn = self.shelf.lock()?;
+        let newest = self.shelf.newest()?.unwrap_or_default();
+        let day = self.gathered.as_ref().map(|(day, _)| day.clone()).unwrap_or_default().max(newest);
+        if self.day.as_ref().is_none_or(|open| open.day != day) {
+            self.sync(Duration::ZERO);
+            self.day = Some(self.shelf.append(&day)?);
+        }
+        let Some(file) = &mut self.day else { return Err(io::ErrorKind::NotFound.into()) };
+        let before = file.len()?;
+        file.write(lines)?;
         self.unsynced_since.get_or_insert_with(Instant::now);
-        let after = before + lines.len() as u64;
-        let is_alone = day.end()? == after;
-        let was_level = self.place.as_ref().is_some_and(|at| at.day == day.day && at.offset == before);
-        Ok((is_alone && was_level).then(|| Place { day: day.day.clone(), offset: after }))
+        let was_level = self.place.as_ref().is_some_and(|at| at.day == day && at.offset == before);
+        Ok(was_level.then(|| Place { day, offset: before + lines.len() as u64 }))
     }
 
     /// Whether the engine has counted all there is.
     fn is_level(&self) -> bool {
-        match (&self.day, &self.place) {
-            (Some(day), Some(place)) => {
-                place.day == day.day && day.len().is_ok_and(|len| len == place.offset)
+        match (self.shelf.newest(), &self.place) {
+            (Ok(None), _) => true,
+            (Ok(Some(day)), Some(place)) => {
+                place.day == day && self.shelf.len(&day).is_ok_and(|len| len == place.offset)
             }
-            (Some(_), None) => false,
-            // Nothing was written yet; what there was before is read once.
-            (None, _) => self.is_read,
+            _ => false,
         }
     }
 
@@ -324,13 +314,11 @@ impl Writer {
         match read {
             Ok(place) => {
                 let is_further = place != self.place;
-                self.is_read |= !is_further;
                 self.place = place;
                 is_further
             }
             Err(error) => {
                 self.complain(&error, "the access log cannot be read");
-                self.is_read = true;
                 false
             }
         }
@@ -386,16 +374,14 @@ impl Writer {
         let Some(store) = &self.store else { return };
         let now = self.clock.now().as_second();
         let resumed = store.resume(LOCAL, self.config.bounds);
-        let seeded = resumed.and_then(|resumed| {
-            Ok((Live::seed(store, &resumed.engine, &mut self.hours, now)?, resumed))
-        });
+        let seeded = resumed
+            .and_then(|resumed| Ok((Live::seed(store, &resumed.engine, &mut self.hours, now)?, resumed)));
         match seeded {
             Ok((live, Resumed { engine, place, settled })) => {
                 self.engine = engine;
                 self.live = live;
                 self.live.settled = settled;
                 (self.settled, self.place) = (place.clone(), place);
-                self.is_read = false;
             }
             Err(error) => {
                 self.store = None;

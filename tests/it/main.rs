@@ -46,6 +46,7 @@ mod rsync_sources;
 mod rsync_ssh;
 mod rsync_transactions;
 mod siege;
+mod statistics;
 mod steady;
 mod swap_under_load;
 mod trees;

@@ -12,8 +12,15 @@ use super::*;
 
 const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0.0.0 Safari/537.36";
 const ROBOT: &str = "Mozilla/5.0 (compatible; Googlebot/2.1)";
-const PATHS: &[&str] =
-    &["/", "/index.html?x=1", "/assets/a.json?rand=7", "/assets/b.json", "/main.1a2b.js", "/logo.svg", "/no.html"];
+const PATHS: &[&str] = &[
+    "/",
+    "/index.html?x=1",
+    "/assets/a.json?rand=7",
+    "/assets/b.json",
+    "/main.1a2b.js",
+    "/logo.svg",
+    "/no.html",
+];
 
 /// One hit of a made-up night.
 #[derive(Clone, Debug)]
@@ -90,7 +97,9 @@ fn counted(hits: &[One], class: Class, from: i64, to: i64) -> (Totals, Vec<u64>)
         _ => Class::Human,
     };
     let is_page = |o: &One| {
-        o.method == "GET" && matches!(o.status, 200 | 304) && matches!(o.target, "/" | "/index.html?x=1" | "/no.html")
+        o.method == "GET"
+            && matches!(o.status, 200 | 304)
+            && matches!(o.target, "/" | "/index.html?x=1" | "/no.html")
     };
     let is_view = |o: &One| o.method == "GET" && matches!(o.status, 200 | 304) && o.target.contains(".json");
     let mut totals = Totals::default();
@@ -175,13 +184,15 @@ async fn the_figures_of_any_window_are_those_of_a_plain_count() {
         let window = window(from, to);
         let found = query(scratch.path(), &window).unwrap();
         for (class, _) in Class::ALL {
-            let (expected, stays) =
-                counted(&hits, class, window.from.as_second(), window.to.as_second());
+            let (expected, stays) = counted(&hits, class, window.from.as_second(), window.to.as_second());
             assert_eq!(found.classes[&class], expected, "{class:?} {from} {to}");
             if class == Class::Human {
                 assert_eq!(found.people, expected);
                 let stay = &found.stay;
-                assert_eq!((stay.known, stay.unknown), (stays.len() as u64, expected.visits - stays.len() as u64));
+                assert_eq!(
+                    (stay.known, stay.unknown),
+                    (stays.len() as u64, expected.visits - stays.len() as u64)
+                );
                 let mean = (!stays.is_empty()).then(|| stays.iter().sum::<u64>() as f64 / stays.len() as f64);
                 assert_eq!(stay.mean_seconds, mean);
                 assert_eq!(stay.buckets.iter().map(|b| b.visits).sum::<u64>(), stay.known);
@@ -191,7 +202,8 @@ async fn the_figures_of_any_window_are_those_of_a_plain_count() {
         for f in [|t: &Totals| t.hits, |t: &Totals| t.pages, |t: &Totals| t.views, |t: &Totals| t.visits] {
             assert_eq!((sum(&found.hours, f), sum(&found.days, f)), (f(&found.people), f(&found.people)));
         }
-        let pages: (u64, u64) = (found.pages.iter().map(|p| p.pages).sum(), found.pages.iter().map(|p| p.views).sum());
+        let pages: (u64, u64) =
+            (found.pages.iter().map(|p| p.pages).sum(), found.pages.iter().map(|p| p.views).sum());
         assert_eq!(pages, (found.people.pages, found.people.views), "{from} {to}");
         assert_eq!(found.statuses.values().sum::<u64>(), found.people.hits);
     }
@@ -203,7 +215,15 @@ async fn a_second_belongs_to_one_window_only() {
     let scratch = tempfile::tempdir().unwrap();
     let log = start(scratch.path(), &clock());
     let border = "2024-06-03T18:00:00-06:00".parse::<Timestamp>().unwrap().as_second();
-    let one = |at| One { at, peer: "203.0.113.1".parse().unwrap(), agent: CHROME, target: "/", status: 200, sent: 1, method: "GET" };
+    let one = |at| One {
+        at,
+        peer: "203.0.113.1".parse().unwrap(),
+        agent: CHROME,
+        target: "/",
+        status: 200,
+        sent: 1,
+        method: "GET",
+    };
     offer(&log, &[one(border - 1), one(border), one(border + 1)]).await;
     let monterrey = |from: &str, to: &str| {
         let window = Window { zone: "America/Monterrey".to_owned(), ..window(from, to) };
@@ -346,7 +366,8 @@ async fn hits_that_find_no_room_are_counted_in_the_log_itself() {
     assert!(lost > 0);
     assert_eq!(log.desk().traffic().await.unwrap().lost, lost);
     log.stop();
-    let found = query(scratch.path(), &window("2024-06-02T18:00:00-05:00", "2024-06-04T00:00:00-05:00")).unwrap();
+    let found =
+        query(scratch.path(), &window("2024-06-02T18:00:00-05:00", "2024-06-04T00:00:00-05:00")).unwrap();
     assert_eq!(found.classes.values().map(|t| t.hits).sum::<u64>() + found.lost, 3000);
     assert_eq!(found.lost, lost);
     let compared = rebuild(scratch.path(), Bounds::default(), clock().now(), true).unwrap();
@@ -366,8 +387,14 @@ async fn today_is_shown_as_it_is_counted_and_after_a_restart() {
         let traffic = log.desk().traffic().await.unwrap();
         let people = traffic.today["human"];
         assert_eq!(traffic.day, "2024-06-03");
-        assert_eq!((people.hits, people.valid, people.pages), (expected.hits, expected.valid, expected.pages));
-        assert_eq!((people.views, people.visits, people.bytes), (expected.views, expected.visits, expected.bytes));
+        assert_eq!(
+            (people.hits, people.valid, people.pages),
+            (expected.hits, expected.valid, expected.pages)
+        );
+        assert_eq!(
+            (people.views, people.visits, people.bytes),
+            (expected.views, expected.visits, expected.bytes)
+        );
         assert_eq!(people.visitors, expected.visitors);
         let recent = counted(&hits, Class::Human, (hits[2999].at / 60 - 59) * 60, i64::MAX).0;
         assert_eq!(traffic.minutes.iter().map(|m| m.counted.hits).sum::<u64>(), recent.hits);
@@ -388,11 +415,16 @@ async fn a_window_is_written_out_with_its_sum() {
     let window = window("2024-06-02T23:00:00-05:00", "2024-06-03T01:00:00-05:00");
     let out = scratch.path().join("annex.log");
     let made = extract(scratch.path(), window.from, window.to, &out).unwrap();
-    let expected = hits.iter().filter(|o| (window.from.as_second()..window.to.as_second()).contains(&o.at)).count();
+    let expected =
+        hits.iter().filter(|o| (window.from.as_second()..window.to.as_second()).contains(&o.at)).count();
     let text = std::fs::read(&out).unwrap();
     assert_eq!(text.iter().filter(|b| **b == b'\n').count(), expected);
     assert_eq!((made.lines, made.bytes), (expected as u64, text.len() as u64));
-    let checked = std::process::Command::new("sha256sum").args(["-c", "annex.log.sha256"]).current_dir(scratch.path()).output().unwrap();
+    let checked = std::process::Command::new("sha256sum")
+        .args(["-c", "annex.log.sha256"])
+        .current_dir(scratch.path())
+        .output()
+        .unwrap();
     assert!(checked.status.success(), "{checked:?}");
     assert!(extract(scratch.path(), window.from, window.to, &out).is_err(), "nothing is overwritten");
 }
@@ -402,7 +434,8 @@ fn foreign_logs_are_a_source_of_their_own_and_no_request_counts_twice() {
     let scratch = tempfile::tempdir().unwrap();
     let config = LogConfig::new(scratch.path(), zone());
     let now = clock().now();
-    let head = "#Fields: date time c-ip cs-method cs-uri-stem sc-status cs(User-Agent) sc-bytes x-edge-request-id\n";
+    let head =
+        "#Fields: date time c-ip cs-method cs-uri-stem sc-status cs(User-Agent) sc-bytes x-edge-request-id\n";
     let line = |time: &str, id: &str| {
         format!("2024-06-03\t{time}\t203.0.113.7\tGET\t/\t200\tMozilla/5.0%2520(X11)\t100\t{id}\n")
     };
