@@ -133,6 +133,9 @@ pub struct Readers {
     pub connections: usize,
     /// What was taken, turned away and cut since the start, by reason.
     pub counts: BTreeMap<String, u64>,
+    /// Requests that found no room on their way to the access log, since the start.
+    #[serde(default)]
+    pub log_lost: u64,
     /// SHA-256 of the certificate that they are shown.
     pub certificate: String,
     /// When it ends.

@@ -108,7 +108,10 @@ async fn tell(ear: Ear, gauge: Gauge, desk: Option<stats::Desk>) {
     let answering = async {
         while let Some((request, back)) = from.recv().await {
             let answer = match request {
-                Request::Readers => Answer::Readers(Box::new(readers(&gauge))),
+                Request::Readers => Answer::Readers(Box::new(Readers {
+                    log_lost: desk.as_ref().map_or(0, stats::Desk::lost),
+                    ..readers(&gauge)
+                })),
                 Request::Traffic => traffic(desk.as_ref()).await,
                 Request::Settle => settled(desk.as_ref()).await,
                 _ => Answer::Refused { message: "only readers are known here".to_owned(), code: None },
@@ -142,6 +145,7 @@ fn readers(gauge: &Gauge) -> Readers {
         certificate: certificate.fingerprint,
         certificate_ends: certificate.ends,
         certificate_rejected: certificate.rejected,
+        ..Readers::default()
     }
 }
 

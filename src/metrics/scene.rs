@@ -68,6 +68,8 @@ impl Scene {
         let counter = ConstCounter::new;
         r.register("http_requests", "Requests of readers", counter(of("requests")));
         r.register("http_accepted", "Connections of readers taken", counter(of("accepted")));
+        let help = "Requests that found no room on their way to the access log";
+        r.register("access_log_lost", help, counter(readers.log_lost));
         let turned_away = Family::<[(&str, String); 1], Counter>::default();
         for (reason, count) in &readers.counts {
             if !matches!(reason.as_str(), "requests" | "accepted") {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 203.0.113.0 - - [06/Jun/2027:20:00:01 -0500] "GET /a.json HTTP/1.1" 200 5120 "-" "Mozilla/5.0"
-//!   time=0.001234 host=prep.mx tls=1.3 cut=2027-06-06T20:00-05:00 class=human visitor=0123456789abcdef enc=gzip end=whole
+//!   time=0.001234 host=prep.mx tls=1.3 cut=2027-06-06T20:00:00-05:00 class=human visitor=0123456789abcdef enc=gzip end=whole
 //! ```
 //!
 //! (On one line.) Whatever a peer can say is written as printable ASCII: other bytes, quotes and backslashes

@@ -123,6 +123,7 @@ pub struct Log {
 /// Where the log may be asked. Clones ask the same.
 #[derive(Clone, Debug)]
 pub struct Desk {
+    sink: Sink,
     commands: mpsc::Sender<Command>,
     thread: std::thread::Thread,
 }
@@ -135,7 +136,7 @@ impl Log {
         let (commands, asked) = mpsc::channel();
         let writer = Writer::open(config, clock, sink.clone(), asked)?;
         let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || writer.run())?;
-        let desk = Desk { commands, thread: thread.thread().clone() };
+        let desk = Desk { sink: sink.clone(), commands, thread: thread.thread().clone() };
         Ok(Self { sink, desk, thread })
     }
 
@@ -159,6 +160,11 @@ impl Log {
 }
 
 impl Desk {
+    /// Hits lost to the log since the start.
+    pub fn lost(&self) -> u64 {
+        self.sink.lost()
+    }
+
     /// Who reads what now; `None` when the log has ended.
     pub async fn traffic(&self) -> Option<Traffic> {
         let (back, answer) = oneshot::channel();

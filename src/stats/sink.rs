@@ -73,6 +73,11 @@ impl Sink {
         lost.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So many hits were taken and could not be written.
+    pub(super) fn lose(&self, count: u64) {
+        self.0.lost.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// Hits lost since the start.
     pub fn lost(&self) -> u64 {
         self.0.lost.load(Ordering::Relaxed)

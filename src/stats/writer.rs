@@ -56,8 +56,6 @@ pub(super) struct Writer {
     place: Option<Place>,
     settled: Option<Place>,
     lost_told: u64,
-    /// Hits that were taken and could not be written.
-    unwritten: u64,
     unsynced_since: Option<Instant>,
     last_settled: Instant,
     last_complaint: Option<Instant>,
@@ -98,7 +96,6 @@ impl Writer {
             place: None,
             settled: None,
             lost_told: 0,
-            unwritten: 0,
             unsynced_since: None,
             last_settled: Instant::now(),
             last_complaint: None,
@@ -166,7 +163,7 @@ impl Writer {
     }
 
     fn lost(&self) -> u64 {
-        self.sink.lost() + self.unwritten
+        self.sink.lost()
     }
 
     /// Makes lines of hits, appends them to the file of their day, and counts them.
@@ -264,7 +261,13 @@ impl Writer {
             // The engine will read them.
             Ok(None) => {}
             Err(error) => {
-                self.unwritten += items.iter().filter(|item| matches!(item, Item::Hit(_))).count() as u64;
+                for item in items.iter() {
+                    match item {
+                        Item::Hit(_) => self.sink.lose(1),
+                        // To be said again.
+                        Item::Lost(_, count) => self.lost_told -= count,
+                    }
+                }
                 self.complain(&error, "the access log cannot be written; requests are lost to it");
             }
         }

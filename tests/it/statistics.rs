@@ -93,8 +93,8 @@ fn what_readers_did_is_in_the_log_and_in_the_figures_after_a_kill_too() {
             && lines[0].contains(&format!("\"-\" \"{CHROME}\" time=0."))
     );
     assert!(
-        lines[0].contains(" host=localhost:")
-            && lines[0].contains(" tls=1.3 cut=2024-06-02T20:00-05:00 class=human visitor=")
+        lines[0].contains(" host=127.0.0.1:")
+            && lines[0].contains(" tls=1.3 cut=2024-06-02T20:00:00-05:00 class=human visitor=")
     );
     assert!(lines[1].contains(" \"GET /avance.json?rand=1 HTTP/2.0\" 200 "));
     assert!(
