@@ -102,8 +102,8 @@ fn chosen(asked: &args::WindowOf, config: &Config, out: Out) -> Result<Window, F
     let tomorrow = today.tomorrow().map_err(std::io::Error::other)?;
     Ok(Window {
         name: String::new(),
-        from: asked.from.as_ref().map_or(Ok(today.timestamp()), instant)?,
-        to: asked.to.as_ref().map_or(Ok(tomorrow.timestamp()), instant)?,
+        from: asked.from.as_ref().map_or_else(|| Ok(today.timestamp()), instant)?,
+        to: asked.to.as_ref().map_or_else(|| Ok(tomorrow.timestamp()), instant)?,
         zone: config.zone.iana_name().unwrap_or("UTC").to_owned(),
     })
 }

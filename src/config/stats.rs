@@ -146,11 +146,13 @@ fn window<'t>(r: &mut Reader<'t>, at: Range<usize>, s: Section<'_, 't>, zone: &T
     Some(Window { name, from, to, zone })
 }
 
+/// The name of a window, and its ends as days after the election and hours.
+type Spell = (&'static str, (i64, i64), (i64, i64));
+
 /// The windows that a call asks for, counted from the day of the election. `to` is the first second that is not in
 /// the window: "until 23:59" is until midnight.
 fn of_the_call(profile: Profile, event: &Event) -> Vec<Window> {
-    // Days after the election, and hours: from, to.
-    let windows: &[(&str, (i64, i64), (i64, i64))] = match profile {
+    let windows: &[Spell] = match profile {
         Profile::NuevoLeon => &[("jornada", (0, 18), (1, 18)), ("resultados", (1, 18), (8, 0))],
         Profile::Tamaulipas => &[("jornada-y-resultados", (0, 0), (11, 0))],
         Profile::QuintanaRoo | Profile::Durango | Profile::Ine => &[("jornada-y-resultados", (0, 0), (8, 0))],
@@ -168,7 +170,7 @@ fn of_the_call(profile: Profile, event: &Event) -> Vec<Window> {
                 .timestamp(),
         )
     };
-    let window = |(name, from, to): &(&str, (i64, i64), (i64, i64))| {
+    let window = |(name, from, to): &Spell| {
         let name = format!("{}/{name}", event.name);
         Some(Window { name, from: at(*from)?, to: at(*to)?, zone: event.zone.clone() })
     };

@@ -466,11 +466,13 @@ fn audience(settings: &Settings, scope: &Scope) -> Result<Audience, Fault> {
     }
     let busiest = audience.windows.iter().filter_map(|s| s.peak_hour).max_by_key(|slot| slot.people.hits);
     if let Some(hour) = busiest {
-        for minute in 0..60 {
-            let from = later(hour.from, SignedDuration::from_mins(minute));
-            let Ok(summary) = ask("", from, later(from, SignedDuration::from_mins(1))) else { break };
-            audience.minutes.push(stats::Slot { from, people: summary.people });
-        }
+        let window = stats::Window {
+            name: String::new(),
+            from: hour.from,
+            to: later(hour.from, SignedDuration::from_hours(1)),
+            zone,
+        };
+        audience.minutes = stats::minutes(&settings.var, &window).unwrap_or_default();
     }
     Ok(audience)
 }

@@ -85,7 +85,7 @@ pub fn import_baseline(
     if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
         return Err(BaselineError::Name(name.to_owned()));
     }
-    let parent = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = file.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let text = Dir::open(parent)?.read(file.file_name().unwrap_or_default(), FILE_BYTES_MAX)?;
     let days = parse(&String::from_utf8_lossy(&text))?;
     let baseline = Baseline {

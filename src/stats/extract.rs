@@ -31,7 +31,7 @@ pub struct Extract {
 pub fn extract(var: &Path, from: Timestamp, to: Timestamp, out: &Path) -> io::Result<Extract> {
     let window = from.as_second()..to.as_second();
     let name = out.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let folder = Dir::open(parent)?;
     let mut file = io::BufWriter::with_capacity(1 << 20, folder.create_file(name)?);
     let (mut hasher, mut done) = (Hasher::new(), (0, 0, 0));
@@ -46,7 +46,7 @@ pub fn extract(var: &Path, from: Timestamp, to: Timestamp, out: &Path) -> io::Re
         hasher.update(line);
         hasher.update(b"\n");
         let written = file.write_all(line).and_then(|()| file.write_all(b"\n"));
-        failed = failed.take().or(written.err());
+        failed = failed.take().or_else(|| written.err());
     })?;
     if let Some(error) = failed {
         return Err(error);

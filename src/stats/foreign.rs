@@ -67,10 +67,8 @@ impl Foreign {
             }
             return Found::Nothing;
         }
-        let format = *self.format.get_or_insert(if text.starts_with(b"{") {
-            Format::Cloudflare
-        } else {
-            Format::Combined
+        let format = *self.format.get_or_insert_with(|| {
+            if text.starts_with(b"{") { Format::Cloudflare } else { Format::Combined }
         });
         let found = match format {
             Format::Cloudfront => self.cloudfront(text),

@@ -47,6 +47,7 @@ pub(super) struct Line<'a> {
 
 /// What a log consists of.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are hits, and none is kept")]
 pub(super) enum Read<'a> {
     /// A hit.
     Hit(Line<'a>),

@@ -53,7 +53,8 @@ pub use import::{ImportError, Imported, ImportedFile, import, imported};
 pub use live::{Counted, Minute, Traffic};
 pub use page::PageName;
 pub use query::{
-    Bucket, Class, PageCount, QueryError, Slot, Stay, Summary, Totals, Window, query, query_source, sources,
+    Bucket, Class, PageCount, QueryError, Slot, Stay, Summary, Totals, Window, minutes, query, query_source,
+    sources,
 };
 pub use reader::{Addresses, Classes, Robots};
 pub use rebuild::{RebuildError, Rebuilt, rebuild};

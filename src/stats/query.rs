@@ -220,6 +220,18 @@ pub fn query_source(
     Ok(summed(window, source, &zone, &gathered, names))
 }
 
+/// People in each minute of a window of our own log. Who was there in a minute is told by the visits that it
+/// lies in: for a chart, not for a sum.
+pub fn minutes(var: &Path, window: &Window) -> Result<Vec<Slot>, QueryError> {
+    let (from, to) = (window.from.as_second(), window.to.as_second());
+    if to <= from || to - from > MINUTES_MAX * 60 {
+        return Err(QueryError::Window);
+    }
+    let store = Store::open_to_read(&var.join(FOLDER).join(store::FILE))?.ok_or(QueryError::Nothing)?;
+    let gathered = gather(var, &store, LOCAL, (from, to))?;
+    Ok(slots(&gathered, (from, to), starts(from, to, |second| second.div_euclid(60) * 60 + 60)))
+}
+
 /// Names of all sources there are figures of, `local` first.
 pub fn sources(var: &Path) -> Result<Vec<String>, QueryError> {
     let store = Store::open_to_read(&var.join(FOLDER).join(store::FILE))?.ok_or(QueryError::Nothing)?;
@@ -516,6 +528,8 @@ fn pages(asked: &BTreeMap<Vec<u8>, Asked>, names: &[PageName]) -> Vec<PageCount>
 
 /// Longest window: a year and a leap day.
 const WINDOW_DAYS_MAX: i64 = 366;
+/// A day, minute by minute.
+const MINUTES_MAX: i64 = 24 * 60;
 /// AWStats' lengths of visits.
 const BUCKET_STARTS: [u64; 7] = [0, 30, 120, 300, 900, 1800, 3600];
 /// Paths shown behind one name.

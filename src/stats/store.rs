@@ -211,7 +211,7 @@ impl Store {
 
     /// Where a source stands, and everything that was counted of it in one sum: equal counts have equal
     /// sums, wherever the counting was interrupted.
-    pub(super) fn state(&mut self, source: &str) -> rusqlite::Result<Option<(Place, Digest)>> {
+    pub(super) fn state(&self, source: &str) -> rusqlite::Result<Option<(Place, Digest)>> {
         // One transaction: nobody writes between two of these looks.
         self.connection.execute_batch("BEGIN")?;
         let state = self.state_now(source);

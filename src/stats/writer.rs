@@ -395,7 +395,7 @@ impl Writer {
 
     /// Makes durable what has waited for so long.
     fn sync(&mut self, after: Duration) {
-        if !self.unsynced_since.is_some_and(|since| since.elapsed() >= after) {
+        if self.unsynced_since.is_none_or(|since| since.elapsed() < after) {
             return;
         }
         self.unsynced_since = None;

@@ -211,6 +211,22 @@ async fn the_figures_of_any_window_are_those_of_a_plain_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_hour_can_be_seen_minute_by_minute() {
+    let (scratch, hits) = (tempfile::tempdir().unwrap(), night(6000));
+    let log = start(scratch.path(), &clock());
+    offer(&log, &hits).await;
+    let hour = window("2024-06-02T21:00:00-05:00", "2024-06-02T22:00:00-05:00");
+    let found = minutes(scratch.path(), &hour).unwrap();
+    assert_eq!(found.len(), 60);
+    for slot in found {
+        let from = slot.from.as_second();
+        let (expected, _) = counted(&hits, Class::Human, from, from + 60);
+        assert_eq!((slot.people.hits, slot.people.visits), (expected.hits, expected.visits), "{}", slot.from);
+    }
+    log.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_belongs_to_one_window_only() {
     let scratch = tempfile::tempdir().unwrap();
     let log = start(scratch.path(), &clock());
@@ -447,7 +463,7 @@ fn foreign_logs_are_a_source_of_their_own_and_no_request_counts_twice() {
     // Files come in any order, and overlap.
     let late = file("late", format!("{head}{}{}", line("02:00:00", "b"), line("02:10:00", "c")));
     let early = file("early", format!("{head}{}{}", line("01:50:00", "a"), line("02:00:00", "b")));
-    let first = import(&config, "cloudfront", &[late.clone()], now).unwrap();
+    let first = import(&config, "cloudfront", std::slice::from_ref(&late), now).unwrap();
     assert_eq!((first.files[0].taken, first.files[0].known), (2, 0));
     let second = import(&config, "cloudfront", &[early, late], now).unwrap();
     assert_eq!((second.files[0].taken, second.files[0].known), (1, 1));
