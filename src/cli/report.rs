@@ -12,6 +12,7 @@ use super::args::{self, Common, Form, OfWindow};
 use super::{Done, Failure, IO_FAILED, NO, NOT_FOUND, Out};
 use crate::app;
 use crate::config::{self, Config};
+use crate::control;
 use crate::model::{Digest, Lang};
 use crate::report::{self, Format, Kind, Made, Request, Template};
 
@@ -46,9 +47,19 @@ pub(super) fn run(verb: args::Report, common: &Common, out: Out) -> Done {
     };
     let formats = formats(&form, out)?;
     request.template = own_template(&form, kind, &config)?;
+    if kind == Kind::Memoria {
+        settle(&config);
+    }
     let made = report::make(&settings, &request).map_err(|fault| failed(&fault, out.lang))?;
     refuse_missing(&made, kind, &form, out)?;
     deliver(&made, &form, &formats, &config, out)
+}
+
+/// Has a running service write down what it has counted. Without one everything is on disk.
+fn settle(config: &Config) {
+    if let Err(error) = control::ask(&app::readers_socket(config), &control::Request::Settle) {
+        tracing::debug!(%error, "the service was not asked");
+    }
 }
 
 /// `difusor report template KIND`.

@@ -20,6 +20,8 @@ const BARS_MAX: usize = 400;
 pub(super) struct Audience {
     /// One for each window of the call, in their order; none where no statistics were kept.
     pub(super) windows: Vec<Summary>,
+    /// The same windows by what was imported from elsewhere (a CDN), one for each window and source.
+    pub(super) imported: Vec<Summary>,
     /// The usual, to compare with.
     pub(super) baseline: Option<Usual>,
     /// The minutes around the busiest one.
@@ -50,7 +52,7 @@ pub(super) fn add(
     figures(facts, audience, from);
     let all = &audience.windows;
     let mut tables = vec![
-        windows(all, lang, zone, from),
+        windows(audience, lang, zone, from),
         classes(all, lang, from),
         slots("days", lang.pick("Por día", "By day"), all, |s| &s.days, lang, zone, from),
         slots("hours", lang.pick("Por hora", "By hour"), all, |s| &s.hours, lang, zone, from),
@@ -110,9 +112,10 @@ fn with_heads(first: &[(&'static str, f32)], lang: Lang) -> Vec<(&'static str, f
     first.iter().copied().chain(heads(lang)).collect()
 }
 
-fn windows(all: &[Summary], lang: Lang, zone: &TimeZone, from: SourceId) -> Table {
+fn windows(audience: &Audience, lang: Lang, zone: &TimeZone, from: SourceId) -> Table {
     let first = [
-        (lang.pick("ventana", "window"), 1.9),
+        (lang.pick("ventana", "window"), 1.8),
+        (lang.pick("fuente", "source"), 0.9),
         (lang.pick("desde", "from"), 1.2),
         (lang.pick("hasta (sin incluir)", "to (exclusive)"), 1.2),
     ];
@@ -121,9 +124,14 @@ fn windows(all: &[Summary], lang: Lang, zone: &TimeZone, from: SourceId) -> Tabl
         "Visits, pages and hits of people, by window",
     );
     let mut table = Table::new("windows", title, &with_heads(&first, lang), from);
-    for summary in all {
+    for summary in audience.windows.iter().chain(&audience.imported) {
         let w = &summary.window;
-        let head = [w.name.as_str().into(), hour(w.from, zone).into(), hour(w.to, zone).into()];
+        let head = [
+            w.name.as_str().into(),
+            summary.source.as_str().into(),
+            hour(w.from, zone).into(),
+            hour(w.to, zone).into(),
+        ];
         table.row(head.into_iter().chain(totals(&summary.people)));
     }
     table

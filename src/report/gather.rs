@@ -197,7 +197,7 @@ fn sources(facts: &mut Facts, settings: &Settings, scope: &Scope) -> From {
             "difusor stats show; difusor stats rebuild",
         ),
         base: facts.source(
-            t("periodo usual importado, por el mismo motor; promedio diario = total entre días del periodo", "the usual period as imported, by the same engine; daily average = total by days of the period"),
+            t("promedios diarios usuales importados, comparados con el total de cada ventana entre sus días", "the usual daily averages as imported, compared with the total of each window by its days"),
             "var/stats",
             "difusor stats import-baseline",
         ),
@@ -277,9 +277,9 @@ fn of_the_window(
     facts.tables.push(logs(settings, scope, from.logs)?);
     availability(facts, settings, scope, from.probes)?;
     let mut more = serde_json::Map::new();
-    let imported: Vec<&str> =
-        audience.windows.iter().map(|w| w.source.as_str()).filter(|s| *s != "local").collect();
-    more.insert("imported".to_owned(), json!(imported.first().copied().unwrap_or("")));
+    let mut imported: Vec<&str> = audience.imported.iter().map(|w| w.source.as_str()).collect();
+    imported.dedup();
+    more.insert("imported".to_owned(), json!(imported.join(", ")));
     more.insert("no_statistics".to_owned(), json!(audience.silent.unwrap_or_default()));
     more.insert("availability_method".to_owned(), json!(method(lang)));
     Ok(more)
@@ -461,9 +461,15 @@ fn audience(settings: &Settings, scope: &Scope) -> Result<Audience, Fault> {
                 audience.silent = Some(none.to_owned());
                 return Ok(audience);
             }
-            Err(e) => return Err(io::Error::other(e.to_string()).into()),
+            // A report without readers says so; cuts and incidents do not wait for it.
+            Err(e) => {
+                audience.silent = Some(e.to_string());
+                return Ok(audience);
+            }
         }
     }
+    audience.imported = imported(settings, scope)?;
+    audience.baseline = usual(settings)?;
     let busiest = audience.windows.iter().filter_map(|s| s.peak_hour).max_by_key(|slot| slot.people.hits);
     if let Some(hour) = busiest {
         let window = stats::Window {
@@ -475,6 +481,39 @@ fn audience(settings: &Settings, scope: &Scope) -> Result<Audience, Fault> {
         audience.minutes = stats::minutes(&settings.var, &window).unwrap_or_default();
     }
     Ok(audience)
+}
+
+/// What was imported from elsewhere, window by window.
+fn imported(settings: &Settings, scope: &Scope) -> Result<Vec<stats::Summary>, Fault> {
+    let broken = |e: stats::QueryError| io::Error::other(e.to_string());
+    let zone = settings.zone.iana_name().unwrap_or("UTC").to_owned();
+    let mut all = Vec::new();
+    for source in stats::sources(&settings.var).map_err(broken)?.iter().filter(|s| *s != "local") {
+        for span in &scope.windows {
+            let to = scope.until(span.to);
+            if to > span.from {
+                let window =
+                    stats::Window { name: span.name.clone(), from: span.from, to, zone: zone.clone() };
+                all.push(stats::query_source(&settings.var, &window, source, None).map_err(broken)?);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The last baseline by name.
+fn usual(settings: &Settings) -> Result<Option<audience::Usual>, Fault> {
+    let Some(base) = stats::baselines(&settings.var)?.pop() else { return Ok(None) };
+    let days = settings.lang.pick("días", "days");
+    let origin = format!(
+        "{} · {} ({} {days}, {}, sha256 {})",
+        base.name,
+        base.origin,
+        base.days.len(),
+        base.file,
+        base.sha256
+    );
+    Ok(Some(audience::Usual { origin, mean: [base.mean.visits, base.mean.pages, base.mean.hits] }))
 }
 
 /// The log files of the days of the windows.
