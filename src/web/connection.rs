@@ -79,21 +79,19 @@ pub(super) async fn serve(stream: TcpStream, peer: IpAddr, door: Door, shared: A
     let stream = Metered::new(stream, Arc::clone(&meter));
     let observer = shared.sink.clone().map(|sink| Observer::new(sink, peer));
     let visit = |answers| Visit { answers, meter, permit, observer, shared: Arc::clone(&shared) };
-    let served = async {
-        match door {
-            Door::Redirect(redirect) => {
-                let stream = BufReader::with_capacity(PLAIN_BYTES, stream);
-                http1(stream, visit(Answers::Redirect(redirect)), &shared).await;
-            }
-            Door::Site(front, tls) => secure(stream, visit(Answers::Site(front)), tls, &shared).await,
+    match door {
+        Door::Redirect(redirect) => {
+            let stream = BufReader::with_capacity(PLAIN_BYTES, stream);
+            Box::pin(http1(stream, visit(Answers::Redirect(redirect)), &shared)).await;
         }
-    };
-    shared.kill.run_until_cancelled(served).await;
+        Door::Site(front, tls) => secure(stream, visit(Answers::Site(front)), tls, &shared).await,
+    }
 }
 
 async fn secure(stream: Metered, mut visit: Visit, tls: Arc<ServerConfig>, shared: &Shared) {
-    let accept = Secure::accept(stream, tls);
-    let Ok(Ok(stream)) = timeout(shared.limits.handshake, accept).await else {
+    let accept = timeout(shared.limits.handshake, Secure::accept(stream, tls));
+    let Some(accepted) = shared.kill.run_until_cancelled(accept).await else { return };
+    let Ok(Ok(stream)) = accepted else {
         return Counts::add(&shared.admission.counts.handshake);
     };
     if let Some(observer) = &mut visit.observer {
@@ -238,10 +236,8 @@ async fn drive<C: Future>(
                 lingers = None;
                 finish(connection.as_mut());
             }
+            () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return,
             now = clock.tick() => {
-                if end.is_some_and(|end| now >= end) {
-                    return;
-                }
                 match meter.check(limits, idle, now) {
                     Verdict::Keep => {}
                     Verdict::Finish if end.is_some() => {}

@@ -33,6 +33,8 @@ enum Target<'b> {
 #[derive(Debug)]
 pub(super) struct Lines<'b> {
     lines: &'b [Header<'b>],
+    /// What each of them is.
+    fields: &'b [Option<Field>],
     /// Bits of the fields that are there.
     known: u16,
 }
@@ -40,7 +42,7 @@ pub(super) struct Lines<'b> {
 impl Fields for Lines<'_> {
     fn all(&self, field: Field) -> impl Iterator<Item = &[u8]> {
         let lines = if self.has(field) { self.lines } else { &[] };
-        lines.iter().filter(move |line| Field::of(line.name) == Some(field)).map(|line| line.value)
+        lines.iter().zip(self.fields).filter(move |(_, f)| **f == Some(field)).map(|(line, _)| line.value)
     }
 
     fn has(&self, field: Field) -> bool {
@@ -73,13 +75,16 @@ pub(super) fn read<T>(
     if !ends_in_crlf(bytes.get(..length).unwrap_or_default()) {
         return Err(StatusCode::BAD_REQUEST);
     }
-    let known =
-        request.headers.iter().filter_map(|line| Field::of(line.name)).fold(0, |all, f| all | f.bit());
+    let (mut fields, mut known) = ([None; FIELDS_MAX], 0);
+    for (line, field) in request.headers.iter().zip(&mut fields) {
+        *field = Field::of(line.name);
+        known |= field.map_or(0, Field::bit);
+    }
     let head = Head {
         method: Method::from_bytes(method.as_bytes()).map_err(|_| StatusCode::BAD_REQUEST)?,
         target: Target::of(target)?,
         version: if version == 0 { Version::HTTP_10 } else { Version::HTTP_11 },
-        lines: Lines { lines: request.headers, known },
+        lines: Lines { lines: request.headers, fields: &fields, known },
     };
     head.check_length()?;
     Ok(Some((hand(&head), length)))

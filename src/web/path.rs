@@ -51,7 +51,7 @@ impl Wanted {
         if rest == "/" || (!path.is_empty() && path.split('/').any(str::is_empty)) {
             return Err(Refused::Nothing);
         }
-        if is_nfc_quick(path.chars()) != IsNormalized::Yes {
+        if !path.is_ascii() && is_nfc_quick(path.chars()) != IsNormalized::Yes {
             path = path.nfc().collect();
         }
         Ok(Self { path, ending })
@@ -86,6 +86,10 @@ impl Wanted {
 
 /// Undoes percent-escapes (RFC 3986 §2.1).
 fn decode(raw: &str) -> Result<String, Refused> {
+    // Nearly every path has nothing to undo.
+    if raw.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'\\')) {
+        return Ok(raw.to_owned());
+    }
     let mut bytes = raw.bytes();
     let mut out = Vec::with_capacity(raw.len());
     while let Some(byte) = bytes.next() {
