@@ -35,7 +35,7 @@ use crate::durable::Dir;
 use crate::model::Lang;
 
 pub use access::log as access_log;
-pub use offline::{answer_offline, listening, status_on_disk, store_to_read};
+pub use offline::{answer_offline, cadence_on_disk, listening, status_on_disk, store_to_read};
 pub use report::{paragraphs, report_settings};
 pub use settings::{commands, host_keys, rules};
 use sockets::Sockets;

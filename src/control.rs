@@ -18,6 +18,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cadence::Reading;
+use crate::incident::{Incident, Remark, Trouble};
 use crate::model::{Code, Cut, Digest, Receipt, ReleaseId};
 pub use crate::stats::{Counted, Minute, Traffic};
 
@@ -56,10 +58,111 @@ pub enum Request {
     Rollback {
         /// Which; `None` is the one before the live one.
         release: Option<ReleaseId>,
+        /// How long what arrives is kept back afterwards, in seconds; `None` not at all.
+        #[serde(default)]
+        hold_s: Option<u64>,
         /// Name of the operator.
         operator: String,
         /// Why, for the ledger.
         reason: String,
+    },
+    /// Keep what arrives verified and stored, but unpublished, for so many seconds.
+    Hold {
+        /// How long.
+        seconds: u64,
+        /// Name of the operator.
+        operator: String,
+        /// Why, for the ledger.
+        reason: String,
+    },
+    /// End the hold: the newest of what came is published.
+    Resume {
+        /// Name of the operator.
+        operator: String,
+        /// Why, for the ledger.
+        reason: String,
+    },
+    /// Put the institute's notice in the place of the results.
+    NoticeOn {
+        /// Its text: paragraphs, or a whole HTML page.
+        text: String,
+        /// Name of the operator.
+        operator: String,
+        /// Why, for the ledger.
+        reason: String,
+    },
+    /// Remove it.
+    NoticeOff {
+        /// Name of the operator.
+        operator: String,
+        /// Why, for the ledger.
+        reason: String,
+    },
+    /// Say that the last cut is in, or that it is not.
+    Night {
+        /// What.
+        act: NightAct,
+        /// Name of the operator.
+        operator: String,
+        /// Why, for the ledger.
+        reason: String,
+    },
+    /// Write into the book of incidents.
+    Incident {
+        /// What.
+        act: IncidentAct,
+        /// Name of the operator.
+        operator: String,
+    },
+    /// Send a test through the channels of alerts.
+    AlertTest {
+        /// Its name; `None` for all.
+        channel: Option<String>,
+        /// Name of the operator.
+        operator: String,
+    },
+}
+
+/// What an operator says of the night.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NightAct {
+    /// The last cut is in.
+    Close,
+    /// It is not: cuts are published again as they come.
+    Reopen,
+    /// Publish the package that came after the end.
+    Accept,
+}
+
+/// What an operator writes into the book of incidents.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum IncidentAct {
+    /// A trouble that no rule saw.
+    Open {
+        /// Its kind.
+        kind: Trouble,
+        /// What it is.
+        cause: String,
+        /// Whether readers were affected; by default what its kind says.
+        affected: Option<bool>,
+        /// When it began; `None` for now.
+        start: Option<Timestamp>,
+    },
+    /// A remark on one.
+    Note {
+        /// Which.
+        number: u64,
+        /// What to add or to change.
+        remark: Remark,
+    },
+    /// Its end.
+    Close {
+        /// Which.
+        number: u64,
+        /// What was done.
+        action: String,
     },
 }
 
@@ -109,8 +212,23 @@ pub struct Status {
     pub live: Option<Shown>,
     /// Newest verified cut that waits for its window.
     pub staged: Option<Shown>,
-    /// Whether the waiting page is up.
+    /// Whether a page of our own is up: the waiting page, or the notice.
     pub waiting: bool,
+    /// What keeps what arrives from being published.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// The institute's notice, while it is up.
+    #[serde(default)]
+    pub notice: Option<Posted>,
+    /// The last night that is over.
+    #[serde(default)]
+    pub ended: Option<Ended>,
+    /// The rhythm of the cuts.
+    #[serde(default)]
+    pub cadence: Option<Reading>,
+    /// Incidents that last.
+    #[serde(default)]
+    pub incidents: Vec<Incident>,
     /// Hour of the next opening or closing.
     pub next_change: Option<Timestamp>,
     /// The last receptions, newest first.
@@ -142,6 +260,51 @@ pub struct Readers {
     pub certificate_ends: Option<Timestamp>,
     /// Why the files of a newer one are not used.
     pub certificate_rejected: Option<String>,
+}
+
+/// A hold: what arrives is verified and stored, and not shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// When it began.
+    pub since: Timestamp,
+    /// When it ends by itself.
+    pub until: Timestamp,
+    /// Who set it.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// The institute's notice, in the place of the results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// When it was put up.
+    pub since: Timestamp,
+    /// The release that holds its page.
+    pub page: ReleaseId,
+    /// The event with which it ends; `None` where there are no windows.
+    pub event: Option<String>,
+    /// Who put it up.
+    pub who: String,
+    /// Why.
+    pub why: String,
+}
+
+/// A night that is over: what comes later waits for an operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When that was put on record.
+    pub since: Timestamp,
+    /// The event; `None` where there are no windows.
+    pub event: Option<String>,
+    /// `last_cut`, `hours` or `operator`.
+    pub how: String,
+    /// The cut that readers saw then.
+    pub cut: Option<Cut>,
+    /// The operator, if it was one.
+    pub who: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A release as `status` shows it.

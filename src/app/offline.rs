@@ -8,12 +8,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{StartFault, operator, receive};
+use crate::cadence::{self, Cadence, Reading};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answer, Reception, Request, Shown, Status};
 use crate::durable::Dir;
 use crate::history::History;
-use crate::release::{Origin, Reader};
+use crate::incident;
+use crate::ledger::{self, Filter};
+use crate::release::Reader;
 
 /// Receptions shown by `status`.
 const SHOWN: usize = 20;
@@ -34,7 +37,7 @@ pub fn status_on_disk(config: &Config) -> io::Result<Status> {
         let verdict = verdict.map(|v| format!("{:?}", v.result).to_lowercase());
         Some(Reception { receipt, verdict, code })
     });
-    let waiting = live.as_ref().is_none_or(|r| r.meta.kind == Origin::Waiting);
+    let waiting = live.as_ref().is_none_or(|r| r.meta.kind.is_page());
     Ok(Status {
         running: false,
         waiting,
@@ -47,8 +50,21 @@ pub fn status_on_disk(config: &Config) -> io::Result<Status> {
             doubt: None,
         }),
         receptions: receptions.collect(),
+        incidents: incident::read(&Dir::open(config.paths.var.join("ledger"))?)?
+            .into_iter()
+            .filter(incident::Incident::is_open)
+            .collect(),
         ..Status::default()
     })
+}
+
+/// The rhythm of the cuts as the ledger tells it.
+pub fn cadence_on_disk(config: &Config, ledger: &Dir, now: jiff::Timestamp) -> io::Result<Reading> {
+    let mut cadence = Cadence::new(config.schedule.clone(), config.events.clone());
+    for line in ledger::read(ledger, Filter::kinds(&cadence::KINDS))?.flatten() {
+        cadence.follow(&line);
+    }
+    Ok(cadence.at(now))
 }
 
 /// Where the halves that run say they listen.
@@ -76,7 +92,8 @@ pub fn answer_offline(config: &Config, request: Request) -> Result<Answer, Start
         let (orders, ordered) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let publisher = tokio::spawn(core.publisher.run(arrivals, ordered, stop.clone()));
-        let desk = operator::Desk { drop, ledger: core.ledger, orders, lang: config.lang, page: None };
+        let (ledger, book) = (core.ledger, core.book);
+        let desk = operator::Desk { drop, ledger, orders, lang: config.lang, page: None, book };
         let answer = operator::answer(request, &desk).await;
         stop.cancel();
         // A panic in there was already told; the answer is the operator's.

@@ -9,11 +9,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Entrance;
 use crate::clock::Clock;
-use crate::control::{Answer, Asked, Ear, Request};
+use crate::control::{Answer, Asked, Ear, IncidentAct, Request, Status};
 use crate::drop::{Drop, DropError};
+use crate::incident::{Book, BookError, Closing, Opening, Remark};
 use crate::ledger::{Entry, Kind, Ledger};
 use crate::model::{Lang, Outcome, Sender, Via};
-use crate::publisher::{Order, Ordered};
+use crate::publisher::{By, Order, Ordered};
 
 /// Operators at once; each waits for its answer.
 const AT_ONCE: usize = 8;
@@ -28,6 +29,8 @@ pub(super) struct Desk {
     pub(super) orders: mpsc::Sender<Ordered>,
     pub(super) lang: Lang,
     pub(super) page: Option<Page>,
+    /// The book of incidents.
+    pub(super) book: Book,
 }
 
 /// The admin page, as its links are given out.
@@ -64,20 +67,80 @@ pub(super) async fn listen(
 
 /// One question.
 pub(super) async fn answer(request: Request, desk: &Desk) -> Answer {
-    let Desk { drop, ledger, orders, lang, page } = desk;
+    let Desk { drop, ledger, orders, lang, page, book } = desk;
     let lang = *lang;
     match request {
-        Request::Status => order(Order::Status, orders, lang).await,
+        Request::Status => with_incidents(order(Order::Status, orders, lang).await, book),
         Request::Readers | Request::Traffic | Request::Settle => refused(
             lang.pick("se pregunta a la mitad que sirve", "that is asked of the serving half").to_owned(),
         ),
         Request::AdminLink { operator } => link(operator, page.as_ref(), ledger, lang),
-        Request::Rollback { release, operator, reason } => {
-            order(Order::Rollback { release, operator, reason }, orders, lang).await
+        Request::Rollback { release, hold_s, operator, reason } => {
+            order(Order::Rollback { release, hold_s, operator, reason }, orders, lang).await
+        }
+        Request::Hold { seconds, operator, reason } => {
+            order(Order::Hold(seconds, by(operator, reason)), orders, lang).await
+        }
+        Request::Resume { operator, reason } => {
+            order(Order::Resume(by(operator, reason)), orders, lang).await
+        }
+        Request::NoticeOn { text, operator, reason } => {
+            order(Order::NoticeOn(text, by(operator, reason)), orders, lang).await
+        }
+        Request::NoticeOff { operator, reason } => {
+            order(Order::NoticeOff(by(operator, reason)), orders, lang).await
+        }
+        Request::Night { act, operator, reason } => {
+            order(Order::Night(act, by(operator, reason)), orders, lang).await
+        }
+        Request::Incident { act, operator } => incident(act, operator, book, lang),
+        Request::AlertTest { .. } => {
+            refused(lang.pick("no hay ningún canal de avisos", "there is no channel of alerts").to_owned())
         }
         Request::Publish { file, operator, reason } => {
             publish(&file, operator, &reason, drop, ledger, lang).await
         }
+    }
+}
+
+fn by(who: String, why: String) -> By {
+    By { who, why }
+}
+
+fn with_incidents(answer: Answer, book: &Book) -> Answer {
+    match answer {
+        Answer::Status(status) => Answer::Status(Box::new(Status { incidents: book.lasting(), ..*status })),
+        other => other,
+    }
+}
+
+/// What an operator writes into the book.
+pub(super) fn incident(act: IncidentAct, who: String, book: &Book, lang: Lang) -> Answer {
+    let written = match act {
+        IncidentAct::Open { kind, cause, affected, start } => {
+            let opening = Opening { who: Some(who), start, ..Opening::new(kind, "operador", cause) };
+            let affected = affected.unwrap_or(opening.affected);
+            // Two troubles that a person tells apart are two.
+            let subject = format!("operador-{}", book.list().len() + 1);
+            book.begin(Opening { affected, subject, ..opening }).map(|(number, _)| number)
+        }
+        IncidentAct::Note { number, remark } => {
+            book.note(number, &Remark { who: Some(who), ..remark }).map(|()| number)
+        }
+        IncidentAct::Close { number, action } => {
+            book.close(number, &Closing { who: Some(who), ..Closing::seen(action) }).map(|()| number)
+        }
+    };
+    match written {
+        Ok(number) => Answer::Done { message: format!("{} {number}", lang.pick("incidente", "incident")) },
+        Err(BookError::Unknown(number)) => {
+            refused(format!("{} {number}", lang.pick("no hay tal incidente:", "there is no incident")))
+        }
+        Err(BookError::Closed(number)) => refused(format!(
+            "{} {number}",
+            lang.pick("ya está cerrado (abra otro): incidente", "closed already (open another): incident")
+        )),
+        Err(BookError::Ledger(error)) => refused(error.to_string()),
     }
 }
 

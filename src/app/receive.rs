@@ -18,13 +18,14 @@ use crate::control::{Asked, Ear};
 use crate::drop::{Arrival, Drop, Live, Lookers};
 use crate::durable::Dir;
 use crate::history::History;
+use crate::incident::Book;
 use crate::ledger::{self, Entry, Kind, Ledger};
 use crate::metrics::Metrics;
 use crate::model::ReleaseId;
 use crate::publisher::{self, Parts, Publisher};
 use crate::rehearsal::{self, Rehearsals, Witnesses};
 use crate::release::{OpenError, Standing, Store, StoreConfig};
-use crate::site::page::Waiting;
+use crate::site::page::{Notice, Waiting};
 use crate::web::WebEvent;
 
 /// Questions of operators that wait for the publisher.
@@ -55,6 +56,7 @@ pub(super) struct Running {
 pub(super) struct Core {
     pub(super) publisher: Publisher,
     pub(super) ledger: Ledger,
+    pub(super) book: Book,
     pub(super) history: History,
     pub(super) tree: Live,
     pub(super) var: Dir,
@@ -77,6 +79,8 @@ pub(super) fn core(config: &Config, clock: &Clock, serving: Option<Serving>) -> 
     let waiting = move |opens: Option<jiff::Timestamp>| {
         Waiting { lang, base: base.clone(), opens: opens.map(|t| (t, zone.clone())) }.html()
     };
+    let base = config.site.base.clone();
+    let notice = move |text: &str| Notice { lang, base: base.clone(), text: text.to_owned() }.html();
     let (swapped, witnesses) = serving.map(|s| (s.swapped, s.witnesses)).unzip();
     let rules = Arc::new(rooms::rules(config));
     let rehearsals = Rehearsals::new(rehearsal::Parts {
@@ -96,6 +100,8 @@ pub(super) fn core(config: &Config, clock: &Clock, serving: Option<Serving>) -> 
         witnesses,
         events: config.events.clone(),
         waiting_page: Box::new(waiting),
+        notice_page: Box::new(notice),
+        schedule: config.schedule.clone(),
         tree: tree.clone(),
         in_use: Box::new(|_| false),
         swapped: Box::new(move |_| {
@@ -107,7 +113,8 @@ pub(super) fn core(config: &Config, clock: &Clock, serving: Option<Serving>) -> 
         lang,
     };
     let publisher = doing("publisher", Publisher::open(parts, standing))?;
-    Ok(Core { publisher, ledger, history, tree, var, rehearsals })
+    let book = doing("var/ledger", Book::open(ledger.clone(), clock.clone()))?;
+    Ok(Core { publisher, ledger, book, history, tree, var, rehearsals })
 }
 
 /// The release store, under its lock, with a pointer that leads to something whole.
@@ -183,6 +190,7 @@ pub(super) async fn start(
         orders: to_publisher,
         lang: config.lang,
         page: admin.page.clone(),
+        book: core.book,
     };
     let control = tokio::spawn(operator::listen(ear, desk, line));
     tokio::spawn(record(tidings, core.ledger.clone()));

@@ -37,7 +37,7 @@ pub fn rules(config: &Config) -> Rules {
         gzip_json: GzipJson::Accept,
         zone: config.zone.clone(),
         skew: SignedDuration::try_from(package.future_skew).unwrap_or(defaults.skew),
-        period: defaults.period,
+        period: config.schedule.longest,
     }
 }
 

@@ -93,7 +93,7 @@ fn publish_two(rooms: &Rooms) {
             staging.data(text.as_bytes()).unwrap();
             staging.end().unwrap();
         }
-        let meta = Meta { package: Some(id), ..Meta::new(Origin::Package) };
+        let meta = Meta { package: Some(id), ..Meta::new(crate::release::Origin::Package) };
         let release = staging.seal(meta).unwrap().commit().unwrap();
         ledger.append(Entry::new(Kind::Intention).with("release", &release.id)).unwrap();
         store.point(&release.id).unwrap();

@@ -20,7 +20,7 @@ use crate::durable::Dir;
 use crate::history::{Check, History, Record};
 use crate::ledger::{self, Filter, Kind, Line, Proof};
 use crate::model::{Digest, Rejection, ReleaseId};
-use crate::release::{Manifest, Origin, Reader, Release, What};
+use crate::release::{Manifest, Reader, Release, What};
 
 /// Reads an original again under the strict rules: the file and the name it came under
 /// → what it holds.
@@ -261,7 +261,7 @@ impl Report {
             .last();
         let Some(line) = shown else {
             // Our own page is no publication, and may be pointed at without one.
-            if release.meta.kind != Origin::Waiting {
+            if !release.meta.kind.is_page() {
                 self.faults.push(Fault::Unpublished { release: release.id.clone() });
             }
             return Ok(());
@@ -298,7 +298,7 @@ fn original_tree(
     history: &History,
     read_original: ReadOriginal<'_>,
 ) -> Option<Result<Manifest, Fault>> {
-    let package = release.meta.package.filter(|_| release.meta.kind != Origin::Waiting)?;
+    let package = release.meta.package.filter(|_| !release.meta.kind.is_page())?;
     let mut union = Manifest::default();
     let mut first_top = None;
     for (at, id) in release.meta.onto.iter().copied().chain([package]).enumerate() {

@@ -46,8 +46,11 @@ impl Bench {
             staging.data(text.as_bytes()).unwrap();
             staging.end().unwrap();
         }
-        let meta =
-            Meta { package: Some(id), name: Some("p.tar.gz".to_owned()), ..Meta::new(Origin::Package) };
+        let meta = Meta {
+            package: Some(id),
+            name: Some("p.tar.gz".to_owned()),
+            ..Meta::new(crate::release::Origin::Package)
+        };
         let release = staging.seal(meta).unwrap().commit().unwrap();
         store.point(&release.id).unwrap();
         let line = Entry::new(Kind::Published).with("release", &release.id).with("tree", release.tree);
@@ -147,7 +150,7 @@ fn a_release_that_the_ledger_does_not_know_is_named() {
     let bench = Bench::new();
     let mut staging = bench.store.stage(Some(&bench.release), Expected::default()).unwrap();
     staging.start_from_base().unwrap();
-    let by_hand = staging.seal(Meta::new(Origin::Package)).unwrap().commit().unwrap();
+    let by_hand = staging.seal(Meta::new(crate::release::Origin::Package)).unwrap().commit().unwrap();
     bench.store.point(&by_hand.id).unwrap();
     assert_eq!(bench.audit(&FILES).faults, [Fault::Unpublished { release: by_hand.id.clone() }]);
     let line = Entry::new(Kind::Published).with("release", &by_hand.id).with("tree", "0");
@@ -181,7 +184,7 @@ fn a_pushed_tree_is_compared_with_its_kept_manifest() {
     let receipt = Receipt { name: "sitio".to_owned(), sender, first_byte: at, last_byte: at, bytes: 7 };
     let kept = bench.history.keep_tree(&staging.manifest().text(), &receipt).unwrap();
     bench.ledger.append(Entry::new(Kind::Received).with("package", kept.id)).unwrap();
-    let meta = Meta { package: Some(kept.id), ..Meta::new(Origin::Tree) };
+    let meta = Meta { package: Some(kept.id), ..Meta::new(crate::release::Origin::Tree) };
     let release = staging.seal(meta).unwrap().commit().unwrap();
     bench.store.point(&release.id).unwrap();
     let line = Entry::new(Kind::Published).with("release", &release.id).with("tree", release.tree);

@@ -139,6 +139,16 @@ pub struct Cadence {
     closed: std::collections::BTreeSet<String>,
 }
 
+/// The kinds of lines that the rhythm is made of.
+pub const KINDS: [Kind; 7] = [
+    Kind::Received,
+    Kind::Verified,
+    Kind::Rejected,
+    Kind::Repeated,
+    Kind::Superseded,
+    Kind::NightClosed,
+    Kind::NightReopened,
+];
 /// Packages whose verdict is awaited; more are given the hour of their verdict.
 const AWAITED_MAX: usize = 64;
 

@@ -1,11 +1,15 @@
 //! The command line: verbs, options and their help, in Spanish; [`super::english`]
 //! has the other language. Man pages and completions are made from this too.
 
+mod night;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+
+pub(super) use night::{Affected, Alert, Format, Incidents, Monitor, Night, Notice, Which};
 
 /// Recibe el sitio de resultados que envía el instituto, lo comprueba, lo publica de una sola vez y lo sirve por HTTPS
 #[derive(Debug, Parser)]
@@ -81,6 +85,30 @@ pub(super) enum Verb {
         after_help = "Ejemplos:\n  difusor releases list\n  difusor releases rollback --reason \"totales mal sumados\""
     )]
     Releases(Releases),
+    /// El aviso del instituto en lugar de los resultados, por su orden
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor notice on --reason \"oficio 123\" --text aviso.txt\n  difusor notice off --reason \"oficio 124\""
+    )]
+    Notice(Notice),
+    /// El ritmo de los cortes, y cuándo termina la noche
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor night show\n  difusor night close --reason \"el instituto avisó por teléfono\""
+    )]
+    Night(Night),
+    /// Incidentes: qué pasó, cuándo, cuánto duró, qué se hizo
+    #[command(
+        subcommand,
+        after_help = "Ejemplos:\n  difusor incidents list --open\n  difusor incidents note 3 \"se llamó al instituto a las 21:14\"\n  difusor incidents export --affected > incidentes.csv"
+    )]
+    Incidents(Incidents),
+    /// Avisos a quien está de guardia: webhook, correo, programa
+    #[command(subcommand, after_help = "Ejemplos:\n  difusor alert test")]
+    Alert(Alert),
+    /// Lo que ven los lectores, medido desde fuera
+    #[command(subcommand, after_help = "Ejemplos:\n  difusor monitor show")]
+    Monitor(Monitor),
     /// Publica a mano un paquete; queda asentado como del operador
     #[command(
         after_help = "Ejemplos:\n  difusor publish 20270606_2015_PREP.tar.gz --reason \"el enlace del instituto se cayó\""
@@ -267,16 +295,41 @@ pub(super) enum Releases {
         #[arg(value_name = "ID")]
         id: Option<String>,
     },
-    /// Vuelve a mostrar un corte anterior; el siguiente que llegue se publica como siempre
+    /// Vuelve a mostrar un corte anterior; sin ID, en una terminal, deja elegir
     #[command(
-        after_help = "Ejemplos:\n  difusor releases rollback --reason \"totales mal sumados\"\n  difusor releases rollback 000011-20270606T2000-a1b2c3d4 --reason prueba"
+        after_help = "Ejemplos:\n  difusor releases rollback\n  difusor releases rollback --previous --hold 30m --reason \"totales mal sumados\"\n  difusor releases rollback 000011-20270606T2000-a1b2c3d4 --reason prueba"
     )]
     Rollback {
-        /// El corte; sin él, el anterior al vigente
-        #[arg(value_name = "ID")]
+        /// El corte; sin él, se elige en la terminal
+        #[arg(value_name = "ID", conflicts_with = "previous")]
         id: Option<String>,
+        /// El anterior al vigente, sin preguntar
+        #[arg(long)]
+        previous: bool,
+        /// Retiene lo que llegue durante este tiempo; sin él, el siguiente se publica como siempre
+        #[arg(long, value_name = "TIEMPO")]
+        hold: Option<String>,
+        /// Motivo, para la bitácora; en la terminal se pregunta
+        #[arg(long, value_name = "TEXTO")]
+        reason: Option<String>,
+    },
+    /// Retiene lo que llegue: se comprueba y se guarda, pero no se publica hasta que venza
+    #[command(
+        after_help = "Ejemplos:\n  difusor releases hold --for 30m --reason \"se revisa con el instituto\""
+    )]
+    Hold {
+        /// Cuánto dura
+        #[arg(long = "for", value_name = "TIEMPO", default_value = "30m")]
+        time: String,
         /// Motivo, para la bitácora
         #[arg(long, value_name = "TEXTO")]
+        reason: String,
+    },
+    /// Termina la retención y publica lo más nuevo
+    #[command(after_help = "Ejemplos:\n  difusor releases resume --reason \"ya coincide\"")]
+    Resume {
+        /// Motivo, para la bitácora
+        #[arg(long, value_name = "TEXTO", default_value = "")]
         reason: String,
     },
 }

@@ -2,6 +2,8 @@
 
 use clap::Command;
 
+mod night;
+
 /// The same command line, explained in English.
 pub(super) fn translate(command: Command) -> Command {
     let mut command = command;
@@ -9,7 +11,8 @@ pub(super) fn translate(command: Command) -> Command {
         command = command.about(text);
     }
     if let Some(text) = command.get_after_help().map(ToString::to_string) {
-        command = command.after_help(WORDS.iter().fold(text, |text, (es, en)| text.replace(es, en)));
+        command = command
+            .after_help(WORDS.iter().chain(night::WORDS).fold(text, |text, (es, en)| text.replace(es, en)));
     }
     command = command.mut_args(|arg| {
         let help = arg.get_help().and_then(|t| english(&t.to_string()));
@@ -24,11 +27,11 @@ pub(super) fn translate(command: Command) -> Command {
 }
 
 fn english(spanish: &str) -> Option<&'static str> {
-    TEXTS.iter().find(|(es, _)| *es == spanish).map(|(_, en)| *en)
+    TEXTS.iter().chain(night::TEXTS).find(|(es, _)| *es == spanish).map(|(_, en)| *en)
 }
 
 fn value_name(spanish: &str) -> String {
-    VALUES.iter().find(|(es, _)| *es == spanish).map_or(spanish, |(_, en)| en).to_owned()
+    VALUES.iter().chain(night::VALUES).find(|(es, _)| *es == spanish).map_or(spanish, |(_, en)| en).to_owned()
 }
 
 /// Names of values. What is the same in both languages is here too: a test wants each.
@@ -269,11 +272,6 @@ const TEXTS: &[(&str, &str)] = &[
         "Compares a cut on disk with its manifest (exit 1 if it differs)",
     ),
     ("El corte; sin él, todos", "The cut; without it, all"),
-    (
-        "Vuelve a mostrar un corte anterior; el siguiente que llegue se publica como siempre",
-        "Shows an earlier cut again; the next that arrives is published as always",
-    ),
-    ("El corte; sin él, el anterior al vigente", "The cut; without it, the one before the live one"),
     ("Motivo, para la bitácora", "Reason, for the ledger"),
     ("El paquete", "The package"),
     (
@@ -487,7 +485,7 @@ mod tests {
         let helps = command.get_arguments().filter_map(|a| a.get_help()).map(ToString::to_string);
         found.extend(abouts.chain(helps).filter(|text| english(text).is_none()));
         let values = command.get_arguments().filter(|a| usage::takes_value(a)).map(usage::value_of);
-        found.extend(values.filter(|value| !VALUES.iter().any(|(es, _)| es == value)));
+        found.extend(values.filter(|value| !VALUES.iter().chain(night::VALUES).any(|(es, _)| es == value)));
         command.get_subcommands().for_each(|c| untranslated(c, found));
     }
 

@@ -13,9 +13,12 @@ mod doctor;
 mod english;
 mod explain;
 mod healthcheck;
+mod incidents;
 mod init;
 mod keys;
 mod ledger;
+mod monitor;
+mod night;
 mod package;
 mod paper;
 mod releases;
@@ -61,6 +64,8 @@ impl From<std::io::Error> for Failure {
 
 /// Exit code: the answer is no.
 const NO: u8 = 1;
+/// The line was mistyped, as clap itself says it.
+const USAGE: u8 = 2;
 /// Exit code: no service is running.
 const NO_SERVICE: u8 = 4;
 /// Exit code: not found.
@@ -103,6 +108,11 @@ fn run(cli: Cli, lang: Lang) -> Done {
         Verb::Doctor(doctor) => doctor::run(&doctor, &common, out),
         Verb::Status => status::run(&common, out),
         Verb::Releases(verb) => releases::run(verb, &common, out),
+        Verb::Notice(verb) => night::notice(verb, &common, out),
+        Verb::Night(verb) => night::night(verb, &common, out),
+        Verb::Incidents(verb) => incidents::run(verb, &common, out),
+        Verb::Alert(verb) => night::alert(verb, &common, out),
+        Verb::Monitor(verb) => monitor::run(verb, &common, out),
         Verb::Publish(publish) => releases::publish(publish, &common, out),
         Verb::Keys(verb) => keys::run(verb, &common, out),
         Verb::Trust(verb) => trust::run(verb, &common, out),

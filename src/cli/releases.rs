@@ -1,5 +1,7 @@
 //! `difusor releases` and `difusor publish`: what an operator does to cuts.
 
+mod rollback;
+
 use std::io;
 use std::process::ExitCode;
 
@@ -20,9 +22,16 @@ pub(super) fn run(verb: args::Releases, common: &Common, out: Out) -> Done {
         args::Releases::List => list(&config, out),
         args::Releases::Show { id } => show(&config, id, out),
         args::Releases::Verify { id } => verify(&config, id, out),
-        args::Releases::Rollback { id, reason } => {
-            let release = id.map(|id| parse(&id, out)).transpose()?;
-            ask(&config, Request::Rollback { release, operator: operator(), reason }, out)
+        args::Releases::Rollback { id, previous, hold, reason } => {
+            let wanted = rollback::Wanted { id, previous, hold, reason };
+            ask(&config, rollback::chosen(&config, wanted, out)?, out)
+        }
+        args::Releases::Hold { time, reason } => {
+            let seconds = seconds(&time, out)?;
+            ask(&config, Request::Hold { seconds, operator: operator(), reason }, out)
+        }
+        args::Releases::Resume { reason } => {
+            ask(&config, Request::Resume { operator: operator(), reason }, out)
         }
     }
 }
@@ -35,8 +44,14 @@ pub(super) fn publish(publish: args::Publish, common: &Common, out: Out) -> Done
     ask(&config, Request::Publish { file, operator: operator(), reason: publish.reason }, out)
 }
 
+/// A time typed on the command line.
+fn seconds(text: &str, out: Out) -> Result<u64, Failure> {
+    let time = crate::config::duration(text, out.lang).map_err(|e| Failure::Sentence(super::USAGE, e))?;
+    Ok(time.as_secs())
+}
+
 /// Asks the running service; without one, does it here and now under the store's lock.
-fn ask(config: &Config, request: Request, out: Out) -> Done {
+pub(super) fn ask(config: &Config, request: Request, out: Out) -> Done {
     let answer = match control::ask(&app::control_socket(config), &request)? {
         Some(answer) => answer,
         None => app::answer_offline(config, request)
@@ -144,7 +159,7 @@ fn told(id: &ReleaseId, differences: &[Difference], out: Out) -> String {
     format!("{id}: {verdict}{}", lines.collect::<String>())
 }
 
-fn parse(id: &str, out: Out) -> Result<ReleaseId, Failure> {
+pub(super) fn parse(id: &str, out: Out) -> Result<ReleaseId, Failure> {
     let bad = || {
         Failure::Sentence(
             NOT_FOUND,

@@ -205,6 +205,26 @@ keys! {
     "to" = "": "Hasta justo antes de este segundo" | "Until just before this second";
     "timezone" = "\"\"": "Zona de estas horas; vacío usa la general" | "Zone of these hours; empty uses the general one";
 }
+"schedule" {
+    "period" = "\"15m\"": "Cada cuánto se espera un corte: un tiempo, o un intervalo \"5m..20m\" si no es regular" | "How often a cut is expected: a time, or a range \"5m..20m\" where it is not regular";
+    "grace" = "\"3m\"": "Cuánto puede tardar un corte más allá del periodo antes del primer aviso" | "How late a cut may be beyond the period before the first warning";
+    "periods" = "3": "Periodos seguidos sin corte tras los cuales el instituto da por interrumpida la transmisión" | "Periods in a row without a cut after which the institute counts the transmission as interrupted";
+    "duration" = "\"24h\"": "De la apertura al último corte" | "From the opening to the last cut";
+    "overtime" = "\"1h\"": "Cuánto después de eso un corte es todavía uno tardío; lo que llegue más tarde espera la decisión del operador" | "How long after that a cut is still a late one; what comes later waits for the operator's decision";
+    "transfer-warning" = "\"120s\"": "Una transferencia más larga es un aviso" | "A longer transfer is a warning";
+    "transfer-limit" = "\"180s\"": "Una transferencia más larga incumple la convocatoria" | "A longer transfer breaks the call";
+    "package-size" = "\"\"": "Tamaño habitual de un paquete, por ejemplo \"30MB..35MiB\"; fuera de él se avisa, nunca se rechaza" | "Ordinary size of a package, for example \"30MB..35MiB\"; outside it is warned of, never refused";
+    "bandwidth" = "0": "Enlace que pide la convocatoria para recibir, en Mbps; 0 si no lo dice" | "Link that the call asks for to receive, in Mbps; 0 where it does not say";
+    "publish-limit" = "\"60s\"": "Del último byte a los lectores; más es un incidente (Durango I.11)" | "From the last byte to the readers; more is an incident (Durango I.11)";
+}
+"institute" {
+    "name" = "\"\"": "Nombre del instituto, para los avisos" | "Name of the institute, for alerts";
+    "contact" = "\"\"": "Persona o área a quien llamar" | "Person or office to call";
+    "phone" = "\"\"": "Teléfono en horas de oficina" | "Telephone in office hours";
+    "night-phone" = "\"\"": "Teléfono la noche de la elección" | "Telephone on the night of the election";
+    "email" = "\"\"": "Correo electrónico" | "E-mail address";
+    "hours" = "\"\"": "Horario de atención, por ejemplo \"lunes a viernes, 10 a 14 y 15 a 20 h\"" | "Office hours, for example \"Monday to Friday, 10 to 14 and 15 to 20 h\"";
+}
 "log" {
     "format" = "\"auto\"": "auto, text, json o journald" | "auto, text, json or journald";
     "level" = "\"info\"": "error, warn, info, debug" | "error, warn, info, debug";
@@ -322,6 +342,12 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "Ventanas además de las de la convocatoria (puede repetirse)",
         "Windows besides those of the call (may repeat)",
     ),
+    (
+        "schedule",
+        "Ritmo de los cortes y límites de una transferencia, según la convocatoria",
+        "Rhythm of the cuts and bounds of a transfer, by the call",
+    ),
+    ("institute", "A quién llamar; sale en cada aviso", "Whom to call; shown in every alert"),
     ("log", "Registro de operación", "Operation log"),
     (
         "admin",

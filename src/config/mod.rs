@@ -7,12 +7,14 @@
 
 mod admin;
 mod doctor;
+mod institute;
 mod keys;
 mod office;
 mod profile;
 mod read;
 mod rsync;
 mod sample;
+mod schedule;
 mod stats;
 mod trust;
 mod value;
@@ -26,7 +28,8 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use toml::de::{DeTable, DeValue};
 
-use crate::model::{Event, EventKind, Lang};
+use crate::cadence::{Bounds, Schedule};
+use crate::model::{Contact, Event, EventKind, Lang};
 pub use admin::{Admin, AdminPlace};
 pub use doctor::Doctor;
 pub use keys::{ARRAYS, KEYS, Key, SECTIONS};
@@ -69,6 +72,10 @@ pub struct Config {
     pub drop: Drop,
     pub release: Release,
     pub events: Vec<Event>,
+    pub schedule: Schedule,
+    /// What section `[schedule]` says of one transfer.
+    pub bounds: Bounds,
+    pub institute: Contact,
     pub log: Log,
     pub access_log: AccessLog,
     pub stats: Statistics,
@@ -296,6 +303,14 @@ pub fn duration(text: &str, lang: Lang) -> Result<Duration, String> {
     })
 }
 
+/// An hour typed on the command line, read in `zone`, or the sentence that says what was expected.
+pub fn instant(text: &str, zone: &TimeZone, lang: Lang) -> Result<jiff::Timestamp, String> {
+    value::instant(text, zone).map_err(|bad| match lang {
+        Lang::Es => bad.es,
+        Lang::En => bad.en,
+    })
+}
+
 /// The end of a network's trust typed on the command line, or the sentence that says what was
 /// expected.
 pub fn expiry(text: &str, zone: &TimeZone, lang: Lang) -> Result<Timestamp, String> {
@@ -320,6 +335,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
     r.get(top, "version", |v| one_of(v, &[("1", ())]).or_else(|_| integer(v, 1, 1).map(|_| ())))?;
     r.profile = r.get(top, "profile", |v| one_of(v, &Profile::ALL))?;
     let zone = r.get(top, "timezone", |v| value::zone(text(v)?))?;
+    let (schedule, bounds) = schedule::section(r, root)?;
     let base =
         std::path::absolute(file).ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
     let paths = paths(r, root, &base)?;
@@ -350,6 +366,9 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         access_log: stats::access_log(r, root)?,
         stats: stats::section(r, root, &base, (&events, &zone))?,
         events,
+        schedule,
+        bounds,
+        institute: institute::section(r, root)?,
         log: log(r, root)?,
         admin: admin::section(r, root, &paths.var)?,
         office: office::sections(r, root, &base)?,

@@ -53,6 +53,12 @@ impl Profile {
             (Self::Ine, "site", "base") => "\"/publicacion/nacional/\"",
             (Self::NuevoLeon | Self::Tamaulipas, "package", "base-tag") => "false",
             (Self::Tamaulipas, "package", "increments") => "true",
+            (Self::Ine, "schedule", "period") => "\"5m..20m\"",
+            (Self::Tamaulipas, "schedule", "period") => "\"15m..20m\"",
+            (Self::QuintanaRoo, "schedule", "package-size") => "\"30MB..35MiB\"",
+            (Self::QuintanaRoo | Self::Ine, "schedule", "bandwidth") => "50",
+            (Self::Tamaulipas, "schedule", "bandwidth") => "30",
+            (Self::Durango, "schedule", "bandwidth") => "100",
             _ => key.default,
         };
         if key.name == "profile" { self.quoted() } else { own }

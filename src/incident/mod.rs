@@ -7,6 +7,7 @@
 //! the table of the book. [`read`] makes the same table of the lines alone, for reports and for
 //! a stopped service.
 
+mod export;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use crate::durable::Dir;
 use crate::ledger::{self, Entry, Filter, Kind, Ledger};
 use crate::model::{Cut, Stage};
 
+pub use export::{csv, spoken};
 pub use table::{Change, Table, change_of};
 pub use trouble::{Level, Trouble};
 

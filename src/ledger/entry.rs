@@ -65,6 +65,7 @@ kinds! {
     NoticeOn "notice_on" "The notice of the institute took the place of the results";
     NoticeOff "notice_off" "The notice was removed and the results are back";
     NightClosed "night_closed" "The last cut is in: what comes later waits for an operator";
+    CorrectionAccepted "correction_accepted" "An operator had a package published that came after the last cut";
     NightReopened "night_reopened" "An operator lets cuts be published again";
     Recovery "recovery" "Something was found amiss, and what was done about it";
     Admin "admin" "Somebody asked for a link to the admin page, or came in by one";

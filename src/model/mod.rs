@@ -6,6 +6,7 @@
 //! at the border, passed on.
 
 mod code;
+mod contact;
 mod cut;
 mod digest;
 mod event;
@@ -15,8 +16,9 @@ mod verdict;
 
 pub use crate::archive::Detail;
 pub use code::Code;
+pub use contact::Contact;
 pub use cut::{Cut, CutError};
 pub use digest::{Digest, DigestError, Hasher};
 pub use event::{Event, EventKind};
 pub use lang::Lang;
-pub use verdict::{Outcome, Receipt, Rejection, ReleaseId, Sender, Stage, Via, escape};
+pub use verdict::{Outcome, Receipt, Rejection, ReleaseId, Sender, Stage, Via, Wait, escape};

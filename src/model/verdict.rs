@@ -247,12 +247,12 @@ pub enum Outcome {
         /// From the last byte received to the swap.
         delay: Duration,
     },
-    /// Verified and staged; readers see it when the window opens.
+    /// Verified and staged; readers see it when what it waits for comes.
     Staged {
         /// Its cut, where one was found.
         cut: Option<Cut>,
-        /// The hour of the opening, where one is known.
-        opens: Option<Timestamp>,
+        /// What it waits for.
+        wait: Wait,
     },
     /// An increment without the package it builds on: stored, and applied when that comes.
     Held {
@@ -268,6 +268,51 @@ pub enum Outcome {
     Agreed,
     /// Refused; the site is as it was and the package is kept.
     Rejected(Rejection),
+}
+
+/// What a verified cut waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The opening of its window; its hour, where one is known.
+    Opening(Option<Timestamp>),
+    /// The end of a hold that an operator set.
+    Hold(Timestamp),
+    /// The end of the institute's notice.
+    Notice,
+    /// An operator's decision: the night is over.
+    Decision,
+}
+
+impl Wait {
+    fn line(self, lang: Lang) -> String {
+        let until = |at: Timestamp| format!(" ({at})");
+        match self {
+            Self::Opening(opens) => {
+                let done =
+                    lang.pick("verificado y en espera de la apertura", "verified, waiting for the opening");
+                format!("{done}{}", opens.map_or_else(String::new, until))
+            }
+            Self::Hold(end) => {
+                let done = lang.pick(
+                    "verificado y guardado: el difusor retiene la publicación",
+                    "verified and kept: the difusor holds publication",
+                );
+                format!("{done}{}", until(end))
+            }
+            Self::Notice => lang
+                .pick(
+                    "verificado y guardado: está puesto el aviso del instituto",
+                    "verified and kept: the notice of the institute is up",
+                )
+                .to_owned(),
+            Self::Decision => lang
+                .pick(
+                    "verificado y guardado: la noche ya cerró y decide el operador",
+                    "verified and kept: the night is closed and the operator decides",
+                )
+                .to_owned(),
+        }
+    }
 }
 
 impl Outcome {
@@ -287,12 +332,7 @@ impl Outcome {
                 let done = lang.pick("publicado", "published");
                 format!("{done} {}, {:.1} s", hour(cut), delay.as_secs_f64())
             }
-            Self::Staged { cut, opens } => {
-                let done =
-                    lang.pick("verificado y en espera de la apertura", "verified, waiting for the opening");
-                let opens = opens.map_or_else(String::new, |t| format!(" ({t})"));
-                format!("{done}{opens}: {}", hour(cut))
-            }
+            Self::Staged { cut, wait } => format!("{}: {}", wait.line(lang), hour(cut)),
             Self::Held { cut } => {
                 let why = lang.pick(
                     "recibido y retenido: es un incremento y falta el primer paquete completo; \

@@ -52,8 +52,9 @@ impl Seen<'_> {
         self.examiner.judge_at(now)?;
         let content = self.examiner.finish(name, None)?;
         let Report { format, files, bytes, skipped, .. } = self.report;
-        let Content { cut, warnings, top, extent, .. } = content;
-        let verified = Verified { format, sha256: None, cut, files, bytes, skipped, warnings, top, extent };
+        let Content { cut, warnings, top, extent, last, .. } = content;
+        let sha256 = None;
+        let verified = Verified { format, sha256, cut, files, bytes, skipped, warnings, top, extent, last };
         Ok(Foreseen { verified })
     }
 }

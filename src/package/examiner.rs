@@ -39,6 +39,8 @@ pub struct Examiner<'r> {
     /// The first JSON file that does not parse.
     fault: Option<Rejection>,
     warnings: Vec<Warning>,
+    /// Whether a JSON file says that this is the last cut.
+    last: bool,
 }
 
 /// Whether what goes by is the whole site.
@@ -67,6 +69,8 @@ pub struct Content {
     pub extent: Extent,
     /// What an operator should look at.
     pub warnings: Vec<Warning>,
+    /// Whether it says that it is the last cut (`ultimo_corte` 1).
+    pub last: bool,
 }
 
 /// The file going by.
@@ -163,6 +167,7 @@ impl<'r> Examiner<'r> {
             stamps: BTreeMap::new(),
             fault: None,
             warnings: Vec::new(),
+            last: false,
         }
     }
 
@@ -200,8 +205,8 @@ impl<'r> Examiner<'r> {
             self.note(stamp, Source::Name, name);
         }
         let cut = self.decide(live)?;
-        let Self { files, bytes, extent, warnings, .. } = self;
-        Ok(Content { cut, files, bytes, top, extent, warnings })
+        let Self { files, bytes, extent, warnings, last, .. } = self;
+        Ok(Content { cut, files, bytes, top, extent, warnings, last })
     }
 
     /// Every stamp found so far, best source first.
@@ -267,6 +272,7 @@ impl<'r> Examiner<'r> {
         let pointers: Vec<&str> = rules.iter().map(|(_, pointer)| *pointer).collect();
         match self.parse(file, &pointers) {
             Ok(peek) => {
+                self.last |= peek.last;
                 for stamp in peek.stamps {
                     self.note(stamp, Source::Json, &file.path);
                 }
@@ -293,7 +299,7 @@ impl<'r> Examiner<'r> {
         read.map_err(|error| format!("gzip: {error}"))?;
         if inside.len() as u64 > most {
             self.warn(Warning::JsonUnread(file.path.clone()));
-            return Ok(Peek { stamps: Vec::new(), values: vec![None; pointers.len()] });
+            return Ok(Peek { values: vec![None; pointers.len()], ..Peek::default() });
         }
         let peek = json::peek(&inside, pointers)?;
         self.warn(Warning::JsonGzip(file.path.clone()));

@@ -16,13 +16,15 @@ pub struct Peek {
     pub stamps: Vec<Stamp>,
     /// For each pointer asked: the text of the scalar it leads to.
     pub values: Vec<Option<String>>,
+    /// Whether an `ultimo_corte` is the flag 1 and not an hour: the cut says that it is the last one.
+    pub last: bool,
 }
 
 /// Parses `bytes` (a BOM in front is allowed) and looks up JSON pointers (RFC 6901).
 /// The error names line and column.
 pub fn peek(bytes: &[u8], pointers: &[&str]) -> Result<Peek, String> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut peek = Peek { stamps: Vec::new(), values: vec![None; pointers.len()] };
+    let mut peek = Peek { values: vec![None; pointers.len()], ..Peek::default() };
     let open: Vec<Open> = pointers
         .iter()
         .enumerate()
@@ -164,12 +166,14 @@ impl<'de> Visitor<'de> for Walk<'_> {
             match (role, value) {
                 (Role::Date, Value::Text(text)) => date = Some(text),
                 (Role::Hour, Value::Text(text)) => hour = Some(text),
-                (Role::Cut | Role::CutHour, Value::Text(text)) => match Stamp::in_text(&text) {
+                (Role::LastCut | Role::Cut | Role::CutHour, Value::Text(text)) => match Stamp::in_text(&text)
+                {
                     Some(stamp) => self.note(stamp),
+                    None if role == Role::LastCut => self.peek.last |= matches!(text.as_str(), "1" | "true"),
                     None if role == Role::CutHour => hour = Some(text),
                     None => {}
                 },
-                (Role::Cut | Role::CutHour, Value::Parts(Some(date), Some(hour))) => {
+                (Role::LastCut | Role::Cut | Role::CutHour, Value::Parts(Some(date), Some(hour))) => {
                     if let Some(stamp) = Stamp::in_parts(&date, &hour) {
                         self.note(stamp);
                     }
@@ -207,6 +211,8 @@ struct Key(String, Role);
 enum Role {
     /// The stamp of the cut, whole.
     Cut,
+    /// The same, or in Quintana Roo's files a flag: 1 in the last cut.
+    LastCut,
     CutDate,
     CutHour,
     /// A date and an hour inside an object that may be the stamp.
@@ -248,12 +254,8 @@ fn role(key: &str) -> Role {
     let word: String =
         key.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect();
     match word.as_str() {
-        "ultimocorte"
-        | "últimocorte"
-        | "corte"
-        | "fechahoracorte"
-        | "fechahoraultimocorte"
-        | "fechayhoracorte" => Role::Cut,
+        "ultimocorte" | "últimocorte" => Role::LastCut,
+        "corte" | "fechahoracorte" | "fechahoraultimocorte" | "fechayhoracorte" => Role::Cut,
         "horacorte" | "horaultimocorte" => Role::CutHour,
         "fechacorte" | "fechaultimocorte" => Role::CutDate,
         "fecha" => Role::Date,
@@ -303,6 +305,15 @@ mod tests {
             [r#"{"ultimo_corte":1}"#, r#"{"ultimo_corte":"1"}"#, r#"{"fecha":"07/06/2021","hora":"00:16"}"#]
         {
             assert_eq!(stamps(text), []);
+        }
+        let last = |text: &str| peek(text.as_bytes(), &[]).unwrap().last;
+        for text in [r#"{"a":[{"ultimo_corte":1}]}"#, r#"{"ultimo_corte":"1"}"#, r#"{"ultimoCorte":true}"#] {
+            assert!(last(text), "{text}");
+        }
+        for text in
+            [r#"{"ultimo_corte":0}"#, r#"{"ultimo_corte":"0"}"#, r#"{"corte":1}"#, r#"{"ultimo_corte":12}"#]
+        {
+            assert!(!last(text), "{text}");
         }
     }
 

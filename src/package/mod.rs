@@ -146,6 +146,8 @@ pub struct Verified {
     pub top: Option<String>,
     /// Whether it is the whole site, or changes to one.
     pub extent: Extent,
+    /// Whether it says that it is the last cut of the night (`ultimo_corte` 1).
+    pub last: bool,
 }
 
 /// Walks `file` to its verdict and gives its entries to `sink` on the way.
@@ -184,6 +186,7 @@ pub fn verify(
         warnings,
         top: content.top,
         extent: content.extent,
+        last: content.last,
     })
 }
 

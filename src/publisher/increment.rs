@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Judged, Publisher, is_waiting};
+use super::{Judged, Publisher, is_page};
 use crate::history::{Decision, Record};
 use crate::ledger::{Entry, Kind};
 use crate::model::{Code, Digest, Outcome, Receipt, Rejection};
@@ -20,7 +20,7 @@ const HELD_MAX: usize = 512;
 impl Publisher {
     /// What an increment of this event builds on.
     pub(super) fn ground(&self, meta: &Meta) -> Option<&Release> {
-        self.base().filter(|base| !is_waiting(base) && base.meta.event == meta.event)
+        self.base().filter(|base| !is_page(base) && base.meta.event == meta.event)
     }
 
     /// Completes an increment with everything it does not replace.

@@ -11,6 +11,7 @@
 mod early;
 mod increment;
 mod operator;
+mod pause;
 mod state;
 mod sums;
 mod tree;
@@ -25,15 +26,17 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::cadence::Schedule;
 use crate::clock::Clock;
 use crate::drop::{Ahead as _, Arrival, Early, Live, LiveFile, LiveTree, Payload};
 use crate::history::{Decision, History, Kept, Record, Verdict};
 use crate::ledger::{Entry, Kind, Ledger};
-use crate::model::{Code, Cut, Digest, Event, Lang, Outcome, Receipt, Rejection, Via};
+use crate::model::{Code, Cut, Digest, Event, Lang, Outcome, Receipt, Rejection, Via, Wait};
 use crate::package::{self, Extent, Rules, Verified};
 use crate::rehearsal::{Rehearsals, Witnesses};
 use crate::release::{Expected, FileFacts, Meta, Origin, Release, Staging, Standing, Store, Witness};
-pub use operator::{Order, Ordered};
+pub use operator::{By, Order, Ordered};
+use pause::Pauses;
 use state::Receptions;
 pub use window::foresee;
 use window::{Place, Window, Windows};
@@ -87,6 +90,10 @@ pub struct Parts {
     pub events: Vec<Event>,
     /// The page shown when nothing may be seen, given the next opening.
     pub waiting_page: Box<dyn Fn(Option<Timestamp>) -> String + Send>,
+    /// The institute's notice as a page, given its text.
+    pub notice_page: Box<dyn Fn(&str) -> String + Send>,
+    /// When a night is over.
+    pub schedule: Schedule,
     /// Tree that senders see under `sitio/` and that their changes start from.
     pub tree: Live,
     /// Releases that a reader still holds are not pruned.
@@ -103,6 +110,7 @@ pub struct Parts {
 pub struct Publisher {
     parts: Parts,
     windows: Windows,
+    pauses: Pauses,
     /// What the pointer names.
     live: Option<Release>,
     /// Newest verified release of the window to come.
@@ -132,9 +140,11 @@ impl Publisher {
         let started = parts.clock.now();
         let windows = Windows::new(parts.events.clone(), opened.clone());
         let receptions = Receptions::default();
+        let pauses = Pauses::read(&parts.ledger.dir())?;
         let mut publisher = Self {
             parts,
             windows,
+            pauses,
             live,
             staged: None,
             receptions,
@@ -310,20 +320,30 @@ impl Publisher {
         })
     }
 
-    fn on_record(&self, judged: Judged) -> Result<Judged, Rejection> {
+    fn on_record(&mut self, judged: Judged) -> Result<Judged, Rejection> {
         if let Judged::Ready(ready) = &judged {
-            self.verified(&ready.release, ready.how)?;
+            self.verified(&ready.release, ready.how, ready.verified.last)?;
         }
         Ok(judged)
     }
 
-    fn verified(&self, release: &Release, how: How) -> Result<(), Rejection> {
+    fn verified(&mut self, release: &Release, how: How, last: bool) -> Result<(), Rejection> {
         let entry = Entry::new(Kind::Verified).with("release", &release.id).with("cut", release.meta.cut);
         let entry = entry.with("package", release.meta.package).with("tree", release.tree);
         let entry = entry.with("files", release.manifest.len()).with_some("onto", release.meta.onto.last());
         let entry = entry.with_some("ahead", (how == How::Ahead).then_some(true));
+        let last = last && self.is_not_first(release);
+        let entry = entry.with_some("last", last.then_some(true));
+        if last {
+            self.pauses.note_last(&release.id);
+        }
         // Durable with the line that follows: the intention, or the end of the staging.
         self.parts.ledger.note(entry).map_err(ledger_failed)
+    }
+
+    /// Whether readers, or those who wait, have an earlier cut of the same night: a field that counts cuts is 1 in the first.
+    fn is_not_first(&self, release: &Release) -> bool {
+        self.base().is_some_and(|base| base.meta.event == release.meta.event)
     }
 
     /// Whether these bytes were verified before, and not refused since. An increment must also
@@ -359,14 +379,23 @@ impl Publisher {
             Window::Open(event) => release.meta.event.as_ref() == Some(&event.name),
             Window::Closed => false,
         };
-        if !visible {
+        let wait = match self.pauses.wait(release.meta.event.as_ref()) {
+            // Who publishes by hand has decided.
+            Some(Wait::Decision) if receipt.sender.via == Via::Operator => None,
+            wait => wait,
+        };
+        let opens = || Wait::Opening(self.windows.opening_of(release.meta.event.as_deref()));
+        if let Some(wait) = if visible { wait } else { Some(opens()) } {
             if let Err(error) = self.parts.ledger.sync() {
                 return Outcome::Rejected(ledger_failed(error));
             }
-            let opens = self.windows.opening_of(release.meta.event.as_deref());
+            if wait == Wait::Decision {
+                let entry = Entry::new(Kind::Warning).with("what", "correction_waits");
+                self.note(entry.with("release", &release.id).with("cut", cut).with("name", &receipt.name));
+            }
             self.staged = Some(release);
             self.show_senders();
-            return Outcome::Staged { cut, opens };
+            return Outcome::Staged { cut, wait };
         }
         let id = release.id.clone();
         if let Some(witness) = witness {
@@ -395,17 +424,22 @@ impl Publisher {
             // Readers see it: that cannot be taken back, and recovery finds the intention.
             tracing::error!(%error, release = %release.id, "published, but the ledger could not say so");
         }
-        self.live = Some(release);
-        if self.staged.as_ref().map(|s| &s.id) == self.live.as_ref().map(|l| &l.id) {
+        self.live = Some(release.clone());
+        if self.staged.as_ref().is_some_and(|staged| staged.id == release.id) {
             self.staged = None;
         }
         self.show_senders();
+        self.end_night_by_flag(&release);
         Ok(delay)
     }
 
     /// Meets openings and closings.
     fn look_at_windows(&mut self) {
         let now = self.parts.clock.now();
+        self.look_at_pauses(now);
+        if self.pauses.notice.is_some() {
+            return self.show_notice();
+        }
         let wanted = match self.windows.at(now) {
             Window::Always => return self.show_something(),
             Window::Open(event) => Some(event.name.clone()),
@@ -415,14 +449,20 @@ impl Publisher {
         let shown = self.live.as_ref().and_then(|r| r.meta.event.clone());
         let ready = self.staged.as_ref().and_then(|r| r.meta.event.clone());
         let due = match &wanted {
-            Some(name) if ready.as_ref() == Some(name) => self.staged.take(),
+            Some(name) if ready.as_ref() == Some(name) && self.pauses.wait(Some(name)).is_none() => {
+                self.staged.take()
+            }
             Some(name) if shown.as_ref() == Some(name) => return,
             _ => return self.show_waiting(),
         };
+        self.show_due(due, now);
+    }
+
+    fn show_due(&mut self, due: Option<Release>, now: Timestamp) {
         if let Some(release) = due
             && let Err(rejection) = self.publish(release.clone(), now)
         {
-            tracing::error!(%rejection, "the opening could not be met; trying again");
+            tracing::error!(%rejection, "what is due could not be shown; trying again");
             self.staged = Some(release);
         }
     }
@@ -441,9 +481,13 @@ impl Publisher {
         self.open_event = open.cloned();
     }
 
-    /// Without windows there is something to show from the first start on.
+    /// Without windows there is something to show from the first start on, and what was held when it no longer is.
     fn show_something(&mut self) {
-        if self.live.is_none() {
+        if self.staged.is_some() && self.pauses.wait(None).is_none() {
+            let due = self.staged.take();
+            return self.show_due(due, self.parts.clock.now());
+        }
+        if self.live.as_ref().is_none_or(|live| live.meta.kind == Origin::Notice) {
             self.show_waiting();
         }
     }
@@ -470,7 +514,7 @@ impl Publisher {
 
     /// The tree that the next change or package builds on: unchanged files are shared with it.
     fn base(&self) -> Option<&Release> {
-        let live = self.live.as_ref().filter(|r| !is_waiting(r));
+        let live = self.live.as_ref().filter(|r| !is_page(r));
         self.staged.as_ref().or(live)
     }
 
@@ -545,6 +589,11 @@ impl Publisher {
             tracing::error!(%error, "the ledger cannot be written");
         }
     }
+}
+
+/// A page of our own, without results.
+fn is_page(release: &Release) -> bool {
+    release.meta.kind.is_page()
 }
 
 /// Our own page, shown when nothing may be seen.

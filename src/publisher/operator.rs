@@ -4,8 +4,8 @@ use std::io;
 
 use tokio::sync::oneshot;
 
-use super::{Publisher, is_waiting, store_failed};
-use crate::control::{Answer, Shown, Status};
+use super::{Publisher, is_page, store_failed};
+use crate::control::{Answer, NightAct, Shown, Status};
 use crate::drop::{self, Arrival, Payload};
 use crate::history::{Decision, Kept, Record};
 use crate::ledger::{self, Entry, Kind};
@@ -22,11 +22,32 @@ pub enum Order {
     Rollback {
         /// Which; `None` is the one before the live one.
         release: Option<ReleaseId>,
+        /// How long what arrives is kept back afterwards, in seconds; `None` not at all.
+        hold_s: Option<u64>,
         /// Name of the operator.
         operator: String,
         /// Why, for the ledger.
         reason: String,
     },
+    /// Keep what arrives from being published, for so many seconds.
+    Hold(u64, By),
+    /// Publish again.
+    Resume(By),
+    /// Put the institute's notice, with this text, in the place of the results.
+    NoticeOn(String, By),
+    /// Remove it.
+    NoticeOff(By),
+    /// Close the night, let it go on, or publish what came after its end.
+    Night(NightAct, By),
+}
+
+/// Who gives an order, and why: for the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct By {
+    /// Name of the operator.
+    pub who: String,
+    /// The reason.
+    pub why: String,
 }
 
 /// An order with its way back.
@@ -37,7 +58,17 @@ impl Publisher {
     pub fn answer(&mut self, order: Order) -> Answer {
         match order {
             Order::Status => Answer::Status(Box::new(self.status())),
-            Order::Rollback { release, operator, reason } => self.roll_back(release, &operator, &reason),
+            Order::Rollback { release, hold_s, operator, reason } => {
+                self.roll_back(release, hold_s, &operator, &reason)
+            }
+            Order::Hold(seconds, By { who, why }) => match self.begin_hold(seconds, &who, &why) {
+                Ok(message) => Answer::Done { message },
+                Err(message) => Answer::Refused { message, code: None },
+            },
+            Order::Resume(By { who, why }) => self.resume(&who, &why),
+            Order::NoticeOn(text, By { who, why }) => self.post_notice(&text, &who, &why),
+            Order::NoticeOff(By { who, why }) => self.withdraw_notice(&who, &why),
+            Order::Night(act, By { who, why }) => self.night(act, &who, &why),
         }
     }
 
@@ -47,9 +78,12 @@ impl Publisher {
         Status {
             running: true,
             started: Some(self.started),
-            live: live.filter(|r| !is_waiting(r)).map(|r| self.shown(r)),
+            live: live.filter(|r| !is_page(r)).map(|r| self.shown(r)),
             staged: self.staged.as_ref().map(|r| self.shown(r)),
-            waiting: live.is_none_or(is_waiting),
+            waiting: live.is_none_or(is_page),
+            hold: self.pauses.hold.clone(),
+            notice: self.pauses.notice.clone(),
+            ended: self.pauses.ended.last().cloned(),
             next_change: self.windows.next_change(self.parts.clock.now()),
             receptions: self.receptions.list(),
             ..Status::default()
@@ -68,20 +102,31 @@ impl Publisher {
         }
     }
 
-    fn roll_back(&mut self, wanted: Option<ReleaseId>, operator: &str, reason: &str) -> Answer {
+    fn roll_back(
+        &mut self,
+        wanted: Option<ReleaseId>,
+        hold_s: Option<u64>,
+        operator: &str,
+        reason: &str,
+    ) -> Answer {
         let result = self.earlier(wanted).and_then(|release| {
+            // The hold comes first: nothing may be published between the two.
+            let held = hold_s.map(|seconds| self.begin_hold(seconds, operator, reason)).transpose()?;
             let id = release.id.clone();
             let from = self.live.as_ref().map(|r| r.id.clone());
             let entry = Entry::new(Kind::RolledBack).with("release", &id).with("from", from);
             self.record(entry.with("who", operator).with("why", reason))
                 .map_err(|r| r.line(self.parts.lang))?;
             self.publish(release, self.parts.clock.now()).map_err(|r| r.line(self.parts.lang))?;
-            Ok(id)
+            Ok((id, held))
         });
         let lang = self.parts.lang;
         match result {
-            Ok(id) => {
-                Answer::Done { message: format!("{} {id}", lang.pick("vigente de nuevo:", "live again:")) }
+            Ok((id, held)) => {
+                let held = held.map_or_else(String::new, |held| format!("; {held}"));
+                Answer::Done {
+                    message: format!("{} {id}{held}", lang.pick("vigente de nuevo:", "live again:")),
+                }
             }
             Err(message) => Answer::Refused { message, code: None },
         }
@@ -90,12 +135,12 @@ impl Publisher {
     /// The release to go back to: the one named, or the one before the live one.
     fn earlier(&self, wanted: Option<ReleaseId>) -> Result<Release, String> {
         let lang = self.parts.lang;
-        let live = self.live.as_ref().filter(|r| !is_waiting(r));
+        let live = self.live.as_ref().filter(|r| !is_page(r));
         let Some(live) = live else {
             return Err(lang.pick("no hay un corte vigente", "there is no live cut").to_owned());
         };
         let all = self.releases().map_err(|e| store_failed(e).line(lang))?;
-        let same_event = |r: &&Release| !is_waiting(r) && r.meta.event == live.meta.event;
+        let same_event = |r: &&Release| !is_page(r) && r.meta.event == live.meta.event;
         let found = match wanted {
             Some(id) => all.iter().filter(same_event).find(|r| r.id == id),
             None => all.iter().filter(same_event).filter(|r| r.id < live.id).max_by_key(|r| r.id.clone()),
@@ -127,16 +172,24 @@ impl Publisher {
         self.parts.ledger.append(entry.with("release", release))
     }
 
-    /// Finds the newest release that was verified for a window still to come.
+    /// Finds the newest release that was verified for a window still to come, or was held back. What readers have seen
+    /// does not come back by itself: it may be what an operator went back from.
     pub(super) fn find_staged(&mut self) -> io::Result<()> {
         let now = self.parts.clock.now();
-        let live = self.live.as_ref().filter(|r| !is_waiting(r)).map(|r| r.id.clone());
         let current = self.parts.events.iter().find(|e| now < e.closes).map(|e| e.name.clone());
-        let waiting_for = |r: &Release| current.is_some() && r.meta.event == current && !is_waiting(r);
-        let newer = |r: &Release| live.as_ref().is_none_or(|l| r.id > *l);
+        if current.is_none() && !(self.parts.events.is_empty() && self.pauses.any()) {
+            return Ok(());
+        }
         let all = self.releases()?;
-        self.staged =
-            all.into_iter().filter(|r| waiting_for(r) && newer(r)).max_by_key(|r| (r.meta.cut, r.id.clone()));
+        let of_event: Vec<Release> =
+            all.into_iter().filter(|r| r.meta.event == current && !is_page(r)).collect();
+        let seen = ledger::published(&self.parts.ledger.dir())?;
+        let last_seen = seen.iter().find_map(|id| of_event.iter().find(|r| r.id == *id));
+        let live = self.live.as_ref().filter(|r| !is_page(r));
+        let after = live.or(last_seen);
+        let is_new = |r: &&Release| after.is_none_or(|a| r.id > a.id) && !seen.contains(&r.id);
+        let newest = of_event.iter().filter(is_new).max_by_key(|r| (r.meta.cut, r.id.clone()));
+        self.staged = newest.or_else(|| last_seen.filter(|_| live.is_none())).cloned();
         Ok(())
     }
 

@@ -49,7 +49,7 @@ impl Publisher {
     /// The tree that the session saw when it ended: what it began from, and its changes. A cut
     /// that came in between is not mixed in; if it is newer, this one is refused as older.
     fn build(
-        &self,
+        &mut self,
         change: &TreeChange,
         began: Option<&LiveTree>,
         receipt: &Receipt,
@@ -65,7 +65,7 @@ impl Publisher {
         let meta = self.meta(Origin::Tree, content.cut.map(|found| found.cut), tree, receipt)?;
         let release = staging.seal(meta).and_then(Staged::commit).map_err(blame)?;
         self.keep(&release, receipt).map_err(blame)?;
-        self.verified(&release, How::Whole)?;
+        self.verified(&release, How::Whole, content.last)?;
         self.warn_of_content(&receipt.name, tree, &content.warnings);
         Ok(release)
     }

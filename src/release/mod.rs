@@ -213,10 +213,15 @@ impl Store {
 
     /// The release that holds nothing but this page as `index.html`; made if it is not there.
     pub fn waiting_release(&self, html: &[u8]) -> io::Result<Release> {
+        self.page_release(Origin::Waiting, html)
+    }
+
+    /// The same of another page of our own.
+    pub fn page_release(&self, kind: Origin, html: &[u8]) -> io::Result<Release> {
         let sha256 = crate::model::Digest::of(html);
         let is_it = |r: &Release| {
             let page = r.manifest.get(INDEX).is_some_and(|f| f.sha256 == sha256);
-            r.meta.kind == Origin::Waiting && r.manifest.len() == 1 && page
+            r.meta.kind == kind && r.manifest.len() == 1 && page
         };
         for id in self.list()?.iter().rev() {
             if let Some(release) = self.load(id).ok().filter(is_it)
@@ -230,7 +235,7 @@ impl Store {
         staging.file(INDEX, html.len() as u64, self.clock().now().as_second())?;
         staging.data(html)?;
         staging.end()?;
-        staging.seal(Meta::new(Origin::Waiting))?.commit()
+        staging.seal(Meta::new(kind))?.commit()
     }
 
     fn releases(&self) -> &Dir {

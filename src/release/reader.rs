@@ -23,8 +23,17 @@ pub enum Origin {
     Tree,
     /// Our own page for the time outside a window.
     Waiting,
+    /// The notice that an operator put up on the institute's order.
+    Notice,
     /// A package an operator published by hand.
     Manual,
+}
+
+impl Origin {
+    /// Whether it is a page of our own, without results.
+    pub fn is_page(self) -> bool {
+        matches!(self, Self::Waiting | Self::Notice)
+    }
 }
 
 /// What is known of a release beside its files.

@@ -86,7 +86,7 @@ impl Live {
             folders.extend(path.match_indices('/').filter_map(|(at, _)| path.get(..at)).map(str::to_owned));
             entries.insert(path.clone(), Arc::new(entry));
         }
-        let retired = if is_waiting(release) {
+        let retired = if is_page(release) {
             HashMap::new()
         } else {
             previous.retire(|path| entries.contains_key(path))
@@ -108,9 +108,14 @@ impl Live {
         self.release.as_ref()
     }
 
+    /// Whether the notice of the institute stands in the place of the results.
+    pub fn is_notice(&self) -> bool {
+        self.release.as_ref().is_some_and(|r| r.meta.kind == Origin::Notice)
+    }
+
     /// The release, if it holds results.
     pub fn results(&self) -> Option<&Release> {
-        self.release.as_ref().filter(|r| !is_waiting(r))
+        self.release.as_ref().filter(|r| !is_page(r))
     }
 
     /// The cut that is shown.
@@ -189,8 +194,8 @@ impl Live {
     }
 }
 
-fn is_waiting(release: &Release) -> bool {
-    release.meta.kind == Origin::Waiting
+fn is_page(release: &Release) -> bool {
+    release.meta.kind.is_page()
 }
 
 /// The prefix: what the operator set, or what the site's own index page says.

@@ -60,6 +60,66 @@ impl Waiting {
     }
 }
 
+/// The institute's notice, in the place of the results (T-20).
+#[derive(Clone, Debug, Default)]
+pub struct Notice {
+    /// Its language.
+    pub lang: Lang,
+    /// The `<base href>`.
+    pub base: String,
+    /// Paragraphs apart by an empty line, or a whole HTML page; where it is empty we say the least.
+    pub text: String,
+}
+
+impl Notice {
+    /// The page: a whole one as it was given, else ours with the text in it.
+    pub fn html(&self) -> String {
+        let text = self.text.trim();
+        let is_page = |start: &str| text.get(..start.len()).is_some_and(|t| t.eq_ignore_ascii_case(start));
+        if is_page("<!doctype") || is_page("<html") {
+            return self.text.clone();
+        }
+        let lang = self.lang;
+        let paragraphs = match text {
+            "" => paragraph(lang.pick(
+                "Consulte los resultados en el sitio oficial del instituto.",
+                "See the results at the official site of the institute.",
+            )),
+            text => text.split("\n\n").map(paragraph).collect(),
+        };
+        let base = if self.base.is_empty() { "/" } else { &self.base };
+        fill(
+            NOTICE,
+            &[
+                ("lang", code(lang)),
+                ("base", base),
+                ("title", lang.pick("Aviso del instituto electoral", "Notice of the electoral institute")),
+                (
+                    "hour",
+                    lang.pick(
+                        "La publicación de resultados en este sitio está interrumpida.",
+                        "The publication of results at this site is interrupted.",
+                    ),
+                ),
+                ("text", &paragraphs),
+                (
+                    "note",
+                    lang.pick(
+                        "Esta página se actualiza sola cada minuto.",
+                        "This page refreshes itself every minute.",
+                    ),
+                ),
+            ],
+        )
+    }
+}
+
+/// Foreign text as a paragraph.
+fn paragraph(text: &str) -> String {
+    let text = text.trim().replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    if text.is_empty() { text } else { format!("<p>{}</p>\n", text.replace('\n', "<br>")) }
+}
+
 /// The page for an answer that is not what was asked for.
 pub fn error(lang: Lang, status: StatusCode) -> String {
     let (title, text) = match status {
@@ -193,6 +253,7 @@ fn code(lang: Lang) -> &'static str {
 }
 
 const WAITING: &str = include_str!("../../www/espera.html");
+const NOTICE: &str = include_str!("../../www/aviso.html");
 const ERROR: &str = include_str!("../../www/error.html");
 const FRAME: &str = include_str!("../../www/marco.html");
 const FRAME_STYLE: &str = include_str!("../../www/marco.css");
@@ -224,7 +285,13 @@ mod tests {
     #[test]
     fn no_place_of_a_template_stays_empty() {
         let frame = Frame { lang: Lang::Es, base: "/".to_owned(), cut: None }.html();
-        for page in [Waiting::default().html(), frame, error(Lang::Es, StatusCode::NOT_FOUND)] {
+        let notice = Notice { text: "Uno <b>&\n\nDos\ntres".to_owned(), ..Notice::default() }.html();
+        assert!(notice.contains("<p>Uno &lt;b&gt;&amp;</p>\n<p>Dos<br>tres</p>"), "{notice}");
+        let whole = Notice { text: "<!DOCTYPE html><base href=\"/\">".to_owned(), ..Notice::default() };
+        assert_eq!(whole.html(), whole.text);
+        let silent = Notice::default().html();
+        for page in [Waiting::default().html(), notice, silent, frame, error(Lang::Es, StatusCode::NOT_FOUND)]
+        {
             assert!(!page.contains("{{") && !page.contains("}}"), "{page}");
             assert!(!page.contains("\"\"") || page.contains("+= \"\""), "{page}");
         }

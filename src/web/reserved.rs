@@ -45,7 +45,7 @@ pub(super) fn routes(composer: Arc<Composer>, lang: Lang, frame_ancestors: &[Str
 /// What `estado.json` says.
 #[derive(Serialize)]
 struct StateDocument<'a> {
-    /// `published` or `waiting`.
+    /// `published`, `waiting`, or `notice` where the institute had the results taken away.
     state: &'static str,
     cut: Option<Cut>,
     received: Option<Timestamp>,
@@ -59,7 +59,11 @@ struct StateDocument<'a> {
 async fn state(State(desk): State<Arc<Desk>>, Extension(live): Extension<Arc<Live>>) -> Response {
     let release = live.results();
     let document = StateDocument {
-        state: if release.is_some() { "published" } else { "waiting" },
+        state: match release {
+            Some(_) => "published",
+            None if live.is_notice() => "notice",
+            None => "waiting",
+        },
         cut: live.cut(),
         received: release.and_then(|r| r.meta.received),
         published: live.since().filter(|_| release.is_some()),

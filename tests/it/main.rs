@@ -35,6 +35,7 @@ mod night;
 mod operations;
 mod packaging;
 mod paper;
+mod pauses;
 mod push_clients;
 mod reader;
 mod refusals;
