@@ -7,6 +7,7 @@
 
 mod access;
 mod doors;
+mod duty;
 mod intake;
 mod offline;
 mod operator;

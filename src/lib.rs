@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod alert;
 pub mod app;
 pub mod archive;
 pub mod audit;
@@ -32,4 +33,5 @@ pub mod simulate;
 pub mod site;
 pub mod ssh;
 pub mod stats;
+pub mod vigil;
 pub mod web;

@@ -93,7 +93,17 @@ pub fn answer_offline(config: &Config, request: Request) -> Result<Answer, Start
         let stop = CancellationToken::new();
         let publisher = tokio::spawn(core.publisher.run(arrivals, ordered, stop.clone()));
         let (ledger, book) = (core.ledger, core.book);
-        let desk = operator::Desk { drop, ledger, orders, lang: config.lang, page: None, book };
+        let desk = operator::Desk {
+            drop,
+            ledger,
+            orders,
+            lang: config.lang,
+            page: None,
+            book,
+            readings: None,
+            post: None,
+            clock,
+        };
         let answer = operator::answer(request, &desk).await;
         stop.cancel();
         // A panic in there was already told; the answer is the operator's.

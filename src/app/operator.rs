@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::admin::Entrance;
+use crate::alert::Post;
+use crate::cadence::Reading;
 use crate::clock::Clock;
 use crate::control::{Answer, Asked, Ear, IncidentAct, Request, Status};
 use crate::drop::{Drop, DropError};
@@ -31,6 +33,11 @@ pub(super) struct Desk {
     pub(super) page: Option<Page>,
     /// The book of incidents.
     pub(super) book: Book,
+    /// The rhythm, as the watch sees it.
+    pub(super) readings: Option<watch::Receiver<Option<Reading>>>,
+    /// The channels of alerts.
+    pub(super) post: Option<Post>,
+    pub(super) clock: Clock,
 }
 
 /// The admin page, as its links are given out.
@@ -67,10 +74,10 @@ pub(super) async fn listen(
 
 /// One question.
 pub(super) async fn answer(request: Request, desk: &Desk) -> Answer {
-    let Desk { drop, ledger, orders, lang, page, book } = desk;
+    let Desk { drop, ledger, orders, lang, page, book, readings, post, clock } = desk;
     let lang = *lang;
     match request {
-        Request::Status => with_incidents(order(Order::Status, orders, lang).await, book),
+        Request::Status => with_the_night(order(Order::Status, orders, lang).await, book, readings.as_ref()),
         Request::Readers | Request::Traffic | Request::Settle => refused(
             lang.pick("se pregunta a la mitad que sirve", "that is asked of the serving half").to_owned(),
         ),
@@ -94,8 +101,8 @@ pub(super) async fn answer(request: Request, desk: &Desk) -> Answer {
             order(Order::Night(act, by(operator, reason)), orders, lang).await
         }
         Request::Incident { act, operator } => incident(act, operator, book, lang),
-        Request::AlertTest { .. } => {
-            refused(lang.pick("no hay ningún canal de avisos", "there is no channel of alerts").to_owned())
+        Request::AlertTest { channel, operator } => {
+            test(channel.as_deref(), &operator, post.as_ref(), clock, lang).await
         }
         Request::Publish { file, operator, reason } => {
             publish(&file, operator, &reason, drop, ledger, lang).await
@@ -107,11 +114,42 @@ fn by(who: String, why: String) -> By {
     By { who, why }
 }
 
-fn with_incidents(answer: Answer, book: &Book) -> Answer {
+/// A status with what the watch knows.
+fn with_the_night(
+    answer: Answer,
+    book: &Book,
+    readings: Option<&watch::Receiver<Option<Reading>>>,
+) -> Answer {
+    let cadence = readings.and_then(|r| r.borrow().clone());
     match answer {
-        Answer::Status(status) => Answer::Status(Box::new(Status { incidents: book.lasting(), ..*status })),
+        Answer::Status(status) => {
+            Answer::Status(Box::new(Status { incidents: book.lasting(), cadence, ..*status }))
+        }
         other => other,
     }
+}
+
+/// A test through the channels: done only if every one arrived.
+async fn test(name: Option<&str>, who: &str, post: Option<&Post>, clock: &Clock, lang: Lang) -> Answer {
+    let title = format!("{} {who}", lang.pick("prueba pedida por", "test asked for by"));
+    let outcomes = match post {
+        Some(post) => post.test(name, &title, clock.now()).await,
+        None => Vec::new(),
+    };
+    if outcomes.is_empty() {
+        let text = lang.pick(
+            "no hay tal canal de avisos; vea [[alert]] en la configuración",
+            "there is no such channel of alerts; see [[alert]] in the configuration",
+        );
+        return refused(text.to_owned());
+    }
+    let arrived = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
+    let line = |(name, outcome): &(String, Result<(), String>)| match outcome {
+        Ok(()) => format!("{name}: {}", lang.pick("entregado", "delivered")),
+        Err(why) => format!("{name}: {}: {why}", lang.pick("no se pudo entregar", "could not be delivered")),
+    };
+    let message = outcomes.iter().map(line).collect::<Vec<_>>().join("\n");
+    if arrived { Answer::Done { message } } else { refused(message) }
 }
 
 /// What an operator writes into the book.

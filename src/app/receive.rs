@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::sockets::Sockets;
 use super::{
-    Bound, StartFault, access, control_socket, doing, doors, operator, readers_socket, settings as rooms,
+    Bound, StartFault, access, control_socket, doing, doors, duty, operator, readers_socket,
+    settings as rooms,
 };
 use crate::admin::{self, Entrance, House};
 use crate::clock::Clock;
@@ -183,6 +184,7 @@ pub(super) async fn start(
     doing("var/run", socket.parent().map_or(Ok(()), std::fs::create_dir_all))?;
     let ear = doing("var/run/control.sock", Ear::open(socket))?;
     let line = operator::line();
+    let duty = duty::start(config, clock, &core.ledger, &core.book, &drained)?;
     let admin = admin(settings, clock, stop, sockets, &core.ledger, &line.0, &metrics)?;
     let desk = operator::Desk {
         drop,
@@ -191,6 +193,9 @@ pub(super) async fn start(
         lang: config.lang,
         page: admin.page.clone(),
         book: core.book,
+        readings: Some(duty.readings),
+        post: duty.post,
+        clock: clock.clone(),
     };
     let control = tokio::spawn(operator::listen(ear, desk, line));
     tokio::spawn(record(tidings, core.ledger.clone()));

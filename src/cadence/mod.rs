@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::{Kind, Line};
 use crate::model::{Cut, Event, Lang};
 
-pub use timing::{Bounds, Timing, timings};
+pub use timing::{Bounds, Timing, bandwidth, timings};
 
 /// What the call says of the rhythm.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -186,4 +186,6 @@ fn times_of_a_cut_are_read_from_the_ledger() {
     );
     assert_eq!(one.transfer(), SignedDuration::from_secs(30));
     assert!((one.mbps().unwrap() - 8.8).abs() < 1e-9);
+    assert_eq!(bandwidth(&all), Some([one.mbps().unwrap(); 3]));
+    assert_eq!(bandwidth(&[]), None);
 }

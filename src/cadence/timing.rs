@@ -62,6 +62,14 @@ impl Timing {
     }
 }
 
+/// How fast packages came, in Mbps: slowest, middle, fastest (T-07). `None` where nothing could be measured.
+pub fn bandwidth(timings: &[Timing]) -> Option<[f64; 3]> {
+    let mut all: Vec<f64> = timings.iter().filter_map(Timing::mbps).collect();
+    all.sort_by(f64::total_cmp);
+    let (slowest, fastest) = (all.first()?, all.last()?);
+    Some([*slowest, *all.get(all.len() / 2)?, *fastest])
+}
+
 /// What the call says a transfer may take (QRoo III.b) and be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {

@@ -13,7 +13,7 @@ use super::releases::{ask, operator};
 use super::status::hour;
 use super::{Done, Failure, NO_SERVICE, NOT_FOUND, Out, USAGE};
 use crate::app;
-use crate::cadence::{Bounds, Reading, Timing, timings};
+use crate::cadence::{Bounds, Reading, Timing, bandwidth, timings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{self, NightAct, Request};
@@ -83,6 +83,7 @@ fn show(config: &Config, out: Out) -> Done {
     let all = timings(&dir, None, None)?;
     let data = json!({
         "cadence": reading,
+        "bandwidth": {"mbps_min_p50_max": bandwidth(&all), "asked_mbps": config.bounds.mbps},
         "cuts": all.iter().map(|t| row(t, &config.bounds)).collect::<Vec<_>>(),
     });
     out.answer("night", true, data, || text(&reading, &all, config, out));
@@ -104,6 +105,14 @@ fn row(timing: &Timing, bounds: &Bounds) -> serde_json::Value {
 
 fn text(reading: &Reading, all: &[Timing], config: &Config, out: Out) -> String {
     let mut text = rhythm(reading, config, out);
+    if let Some([slowest, middle, fastest]) = bandwidth(all) {
+        let asked = match config.bounds.mbps {
+            0 => String::new(),
+            mbps => format!("; {} {mbps}", out.pick("la convocatoria pide", "the call asks for")),
+        };
+        let label = out.pick("enlace, Mbps (mínimo, mediana, máximo)", "link, Mbps (least, median, most)");
+        let _ = writeln!(text, "{label}: {slowest:.1}, {middle:.1}, {fastest:.1}{asked}");
+    }
     let mut table = comfy_table::Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header([

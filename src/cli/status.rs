@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use super::args::Common;
 use super::{Done, NO_SERVICE, Out};
 use crate::app;
+use crate::config::Config;
 use crate::control::{self, Answer, Readers, Reception, Request, Shown, Status, Traffic};
 
 /// What is counted of readers who were not turned away.
@@ -29,12 +30,13 @@ pub(super) fn run(common: &Common, out: Out) -> Done {
     {
         status.traffic = Some(*traffic);
     }
-    out.answer("status", status.running, &status, || text(&status, &config.zone, out));
+    out.answer("status", status.running, &status, || text(&status, &config, out));
     Ok(if status.running { ExitCode::SUCCESS } else { ExitCode::from(NO_SERVICE) })
 }
 
-fn text(status: &Status, zone: &TimeZone, out: Out) -> String {
-    let mut text = String::new();
+fn text(status: &Status, config: &Config, out: Out) -> String {
+    let zone = &config.zone;
+    let mut text = loud(status, zone, out);
     let state = if status.running {
         out.pick("en marcha", "running")
     } else {
@@ -48,6 +50,9 @@ fn text(status: &Status, zone: &TimeZone, out: Out) -> String {
     let _ = writeln!(text, "{}: {live}", out.pick("vigente", "live"));
     if let Some(staged) = &status.staged {
         let _ = writeln!(text, "{}: {}", out.pick("en espera", "staged"), shown(staged, zone, out));
+    }
+    if let Some(reading) = &status.cadence {
+        text.push_str(&super::night::rhythm(reading, config, out));
     }
     if let Some(change) = status.next_change {
         let _ = writeln!(
@@ -69,6 +74,49 @@ fn text(status: &Status, zone: &TimeZone, out: Out) -> String {
     }
     if !status.receptions.is_empty() {
         let _ = write!(text, "\n{}", table(&status.receptions, zone, out));
+    }
+    text
+}
+
+/// What the person on duty must not overlook, first.
+fn loud(status: &Status, zone: &TimeZone, out: Out) -> String {
+    let mut text = String::new();
+    let mut line = |es: &str, en: &str, what: String| _ = writeln!(text, "¡{}! {what}", out.pick(es, en));
+    if let Some(notice) = &status.notice {
+        let since = hour(notice.since, zone);
+        line(
+            "AVISO DEL INSTITUTO PUESTO",
+            "NOTICE OF THE INSTITUTE IS UP",
+            format!("{since}, {}: {} (difusor notice off)", notice.who, notice.why),
+        );
+    }
+    if let Some(hold) = &status.hold {
+        let until = hour(hold.until, zone);
+        let label = out.pick("hasta", "until");
+        line(
+            "PUBLICACIÓN RETENIDA",
+            "PUBLICATION ON HOLD",
+            format!("{label} {until}, {}: {} (difusor releases resume)", hold.who, hold.why),
+        );
+    }
+    if let Some(ended) = &status.ended {
+        let waits = if status.staged.is_some() {
+            out.pick(
+                "; un paquete espera su decisión: difusor night accept",
+                "; a package awaits your decision: difusor night accept",
+            )
+        } else {
+            ""
+        };
+        line("NOCHE CERRADA", "NIGHT CLOSED", format!("{} ({}){waits}", hour(ended.since, zone), ended.how));
+    }
+    for one in &status.incidents {
+        let number = format!("{} {}", out.pick("incidente", "incident"), one.number);
+        line(
+            one.level.label(crate::model::Lang::Es),
+            one.level.label(crate::model::Lang::En),
+            format!("{number}: {} – {}", one.kind.label(out.lang), one.cause),
+        );
     }
     text
 }

@@ -225,6 +225,52 @@ keys! {
     "email" = "\"\"": "Correo electrónico" | "E-mail address";
     "hours" = "\"\"": "Horario de atención, por ejemplo \"lunes a viernes, 10 a 14 y 15 a 20 h\"" | "Office hours, for example \"Monday to Friday, 10 to 14 and 15 to 20 h\"";
 }
+"alert" {
+    "name" = "": "Nombre del canal" | "Name of the channel";
+    "by" = "": "webhook (JSON por POST), email o command (un programa)" | "webhook (JSON by POST), email or command (a program)";
+    "on" = "[\"all\"]": "De qué avisa: all, late, missed, rejected, transfer, disk, certificate, clock, mirror, hold, notice, monitor, correction, recovery, other" | "What it tells of: all, late, missed, rejected, transfer, disk, certificate, clock, mirror, hold, notice, monitor, correction, recovery, other";
+    "url" = "": "webhook: a dónde" | "webhook: where to";
+    "secret" = "\"\"": "webhook: llave de la firma HMAC-SHA256: { file = \"ruta\" }, { credential = \"nombre\" } o { env = \"VARIABLE\" }" | "webhook: key of the HMAC-SHA256 signature: { file = \"path\" }, { credential = \"name\" } or { env = \"VARIABLE\" }";
+    "server" = "": "email: servidor SMTP" | "email: SMTP server";
+    "port" = "0": "email: puerto; 0 es el de tls (587 o 465)" | "email: port; 0 is that of tls (587 or 465)";
+    "tls" = "\"starttls\"": "email: starttls, tls (desde el primer byte) o none (solo hacia esta máquina)" | "email: starttls, tls (from the first byte) or none (to this machine only)";
+    "user" = "\"\"": "email: usuario; vacío no se identifica" | "email: user; empty does not log in";
+    "password" = "\"\"": "email: contraseña, como secret" | "email: password, as secret";
+    "from" = "": "email: remitente" | "email: sender";
+    "to" = "": "email: destinatarios" | "email: recipients";
+    "run" = "": "command: programa y argumentos, sin intérprete; recibe el JSON por su entrada" | "command: program and arguments, without a shell; the JSON on its standard input";
+    "root" = "\"\"": "Autoridad PEM del servidor, si no es pública" | "PEM authority of the server, where it is not a public one";
+    "timeout" = "\"20s\"": "Plazo de cada intento" | "Time for each try";
+    "attempts" = "6": "Cuántas veces se intenta" | "How often it is tried";
+    "pause" = "\"5s\"": "Pausa antes del segundo intento; se duplica en cada uno" | "Pause before the second try; it doubles for each";
+    "group" = "\"10s\"": "Lo que ocurra en este tiempo va en un solo mensaje" | "What happens within this time goes in one message";
+    "per-hour" = "30": "Mensajes por hora; lo demás espera y va junto" | "Messages an hour; the rest waits and goes together";
+}
+"monitor" {
+    "url" = "\"\"": "Dirección pública que se prueba; vacío: https:// y domain, si no es localhost" | "Public address that is probed; empty: https:// and domain, unless that is localhost";
+    "cdn" = "\"\"": "Dirección de la red de distribución, si hay" | "Address of the distribution network, if there is one";
+    "pages" = "[]": "Otras páginas que se piden en cada ronda, por ejemplo \"/assets/api/entidad.json\"" | "Other pages that are asked for in each round, for example \"/assets/api/entidad.json\"";
+    "every" = "\"30s\"": "Tiempo entre rondas; 0s la apaga" | "Time between rounds; 0s turns it off";
+    "timeout" = "\"10s\"": "Plazo de cada respuesta (las convocatorias piden 10 s)" | "Time for each answer (the calls ask for 10 s)";
+    "lag" = "\"60s\"": "Cuánto puede tardar en verse un corte nuevo" | "How long a new cut may take to be seen";
+    "rounds" = "3": "Rondas malas seguidas que abren un incidente" | "Bad rounds in a row that open an incident";
+    "keep-days" = "62": "Días de mediciones que se conservan" | "Days of measurements that are kept";
+    "root" = "\"\"": "Autoridad PEM del certificado del sitio, si no es pública" | "PEM authority of the site's certificate, where it is not a public one";
+    "availability" = "\"99.9\"": "Disponibilidad mensual que pide la convocatoria, en porcentaje" | "Monthly availability that the call asks for, in percent";
+}
+"monitor.exclusion" {
+    "from" = "": "Desde cuándo no cuenta" | "Since when it does not count";
+    "to" = "": "Hasta cuándo" | "Until when";
+    "reason" = "": "Por qué; sale en el informe" | "Why; shown in the report";
+}
+"watch" {
+    "disk-low" = "\"2GiB\"": "Con menos espacio libre se abre un incidente" | "With less free space an incident is opened";
+    "certificate" = "\"30d\"": "Cuánto antes de vencer avisa el certificado; en su última cuarta parte es crítico" | "How long before its end the certificate is told of; in the last quarter it is critical";
+    "clock-warning" = "\"1s\"": "Diferencia del reloj que se avisa" | "Offset of the clock that is a warning";
+    "clock-critical" = "\"5s\"": "Diferencia que es crítica" | "Offset that is critical";
+    "ntp" = "[]": "Servidores NTP con los que se compara el reloj cada cinco minutos; vacío no compara (vea doctor.ntp)" | "NTP servers that the clock is compared with every five minutes; empty does not compare (see doctor.ntp)";
+    "hold" = "\"30m\"": "Una retención más larga se avisa otra vez" | "A longer hold is told of again";
+}
 "log" {
     "format" = "\"auto\"": "auto, text, json o journald" | "auto, text, json or journald";
     "level" = "\"info\"": "error, warn, info, debug" | "error, warn, info, debug";
@@ -289,8 +335,17 @@ keys! {
 }
 
 /// The sections that are arrays of tables (`[[event]]`).
-pub const ARRAYS: &[&str] =
-    &["rsync.module", "package.identity", "event", "stats.page", "stats.window", "staff", "evidence"];
+pub const ARRAYS: &[&str] = &[
+    "rsync.module",
+    "package.identity",
+    "event",
+    "stats.page",
+    "stats.window",
+    "staff",
+    "evidence",
+    "alert",
+    "monitor.exclusion",
+];
 
 /// What each section is about, for the heads of the file: section, Spanish, English.
 pub const SECTIONS: &[(&str, &str, &str)] = &[
@@ -348,6 +403,18 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
         "Rhythm of the cuts and bounds of a transfer, by the call",
     ),
     ("institute", "A quién llamar; sale en cada aviso", "Whom to call; shown in every alert"),
+    (
+        "alert",
+        "Avisos a quien está de guardia (puede repetirse); pruébelos con: difusor alert test",
+        "Alerts to who is on duty (may repeat); try them with: difusor alert test",
+    ),
+    ("monitor", "Lo que ven los lectores, medido desde fuera", "What readers see, measured from outside"),
+    (
+        "monitor.exclusion",
+        "Tiempos que no cuentan para la disponibilidad (puede repetirse)",
+        "Times that do not count for the availability (may repeat)",
+    ),
+    ("watch", "Desde cuándo algo es un incidente", "From when on something is an incident"),
     ("log", "Registro de operación", "Operation log"),
     (
         "admin",

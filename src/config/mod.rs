@@ -6,9 +6,11 @@
 //! own settings are composed from it in `app`.
 
 mod admin;
+mod alert;
 mod doctor;
 mod institute;
 mod keys;
+mod monitor;
 mod office;
 mod profile;
 mod read;
@@ -28,11 +30,13 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use toml::de::{DeTable, DeValue};
 
+use crate::alert::Channel;
 use crate::cadence::{Bounds, Schedule};
 use crate::model::{Contact, Event, EventKind, Lang};
 pub use admin::{Admin, AdminPlace};
 pub use doctor::Doctor;
 pub use keys::{ARRAYS, KEYS, Key, SECTIONS};
+pub use monitor::{Monitor, Watch};
 pub use office::{Difusor, Estimate, Evidence, Office, Person, Report};
 pub use profile::Profile;
 pub use read::Fault;
@@ -76,6 +80,9 @@ pub struct Config {
     /// What section `[schedule]` says of one transfer.
     pub bounds: Bounds,
     pub institute: Contact,
+    pub alerts: Vec<Channel>,
+    pub monitor: Monitor,
+    pub watch: Watch,
     pub log: Log,
     pub access_log: AccessLog,
     pub stats: Statistics,
@@ -303,14 +310,6 @@ pub fn duration(text: &str, lang: Lang) -> Result<Duration, String> {
     })
 }
 
-/// An hour typed on the command line, read in `zone`, or the sentence that says what was expected.
-pub fn instant(text: &str, zone: &TimeZone, lang: Lang) -> Result<jiff::Timestamp, String> {
-    value::instant(text, zone).map_err(|bad| match lang {
-        Lang::Es => bad.es,
-        Lang::En => bad.en,
-    })
-}
-
 /// The end of a network's trust typed on the command line, or the sentence that says what was
 /// expected.
 pub fn expiry(text: &str, zone: &TimeZone, lang: Lang) -> Result<Timestamp, String> {
@@ -336,6 +335,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
     r.profile = r.get(top, "profile", |v| one_of(v, &Profile::ALL))?;
     let zone = r.get(top, "timezone", |v| value::zone(text(v)?))?;
     let (schedule, bounds) = schedule::section(r, root)?;
+    let own_name = r.get(top, "domain", domain)?;
     let base =
         std::path::absolute(file).ok().and_then(|p| p.parent().map(Path::to_owned)).unwrap_or_default();
     let paths = paths(r, root, &base)?;
@@ -347,7 +347,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
     Some(Config {
         file: file.to_owned(),
         profile: r.profile,
-        domain: r.get(top, "domain", domain)?,
+        domain: own_name.clone(),
         lang: r.get(top, "lang", |v| one_of(v, &[("es", Lang::Es), ("en", Lang::En)]))?,
         trust,
         ssh,
@@ -369,6 +369,9 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         schedule,
         bounds,
         institute: institute::section(r, root)?,
+        alerts: alert::section(r, root, &base),
+        monitor: monitor::section(r, root, &own_name, &zone, &base)?,
+        watch: monitor::watch(r, root)?,
         log: log(r, root)?,
         admin: admin::section(r, root, &paths.var)?,
         office: office::sections(r, root, &base)?,

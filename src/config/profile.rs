@@ -59,6 +59,7 @@ impl Profile {
             (Self::QuintanaRoo | Self::Ine, "schedule", "bandwidth") => "50",
             (Self::Tamaulipas, "schedule", "bandwidth") => "30",
             (Self::Durango, "schedule", "bandwidth") => "100",
+            (Self::Tamaulipas, "monitor", "availability") => "\"99.7\"",
             _ => key.default,
         };
         if key.name == "profile" { self.quoted() } else { own }

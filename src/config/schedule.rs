@@ -50,7 +50,6 @@ fn range(v: &DeValue<'_>) -> Result<(SignedDuration, SignedDuration), Bad> {
 }
 
 /// `30MB..35MiB`; empty where the call does not say.
-#[expect(clippy::type_complexity, reason = "a bound, if there is one, or a fault")]
 fn sizes(v: &DeValue<'_>) -> Result<Option<(u64, u64)>, Bad> {
     let text = text(v)?;
     if text.is_empty() {

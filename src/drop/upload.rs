@@ -15,11 +15,13 @@ use jiff::Timestamp;
 use rustix::fs::Stat as Raw;
 
 use super::inbox::{Finished, Inbox, Seen, found, gone, partial_name, set_mtime};
+use super::names::shown;
 use super::order::Order;
 use super::room::{Known, Room, Slot, Slots, Standing, Usage, inode, lock};
 use super::tree::Begun;
 use super::{DropError, Look, Open, Submission, submit};
 use crate::durable::{self, Dir};
+use crate::ledger::{Entry, Kind};
 use crate::model::{Code, Digest, Rejection, Sender};
 
 /// A file being written. Dropping it without [`Upload::close`] leaves a partial
@@ -361,7 +363,12 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         match &mut self.place {
-            Place::Inbox(place) => place.leave(self.settled),
+            Place::Inbox(place) => {
+                if !self.settled && self.size > 0 && place.package {
+                    place.tell_broken(self.first_byte.unwrap_or(self.opened), self.size);
+                }
+                place.leave(self.settled);
+            }
             Place::Tree(begun) => begun.leave(),
         }
     }
@@ -386,6 +393,15 @@ impl Place {
 }
 
 impl InboxPlace {
+    /// A package that broke off: the connection, or the client's will.
+    fn tell_broken(&self, first_byte: Timestamp, bytes: u64) {
+        let entry = Entry::new(Kind::Warning).with("what", "transfer_broken").with("bytes", bytes);
+        let entry = entry.with("name", shown(&self.name)).with("sender", &self.sender);
+        if let Err(error) = self.inbox.room.shared.ledger.note(entry.with("first_byte", first_byte)) {
+            tracing::error!(%error, "the ledger cannot be written");
+        }
+    }
+
     /// Gives the whole file its name; submits it if that is a package's.
     fn finish(
         &self,

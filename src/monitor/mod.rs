@@ -5,6 +5,7 @@
 //! The file is no record of law: the ledger has the incidents; this has the figures.
 
 mod availability;
+mod probe;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Cut;
 
 pub use availability::{Availability, Exclusion, Settings, Share, availability};
+pub use probe::{Expected, Prober, Questions, Target};
 pub use store::{Store, probes};
 
 /// One question to the site, and how it was answered.

@@ -248,6 +248,12 @@ impl Reader {
         if store == self.releases.path().canonicalize()? { Ok(Some(id)) } else { Err(foreign()) }
     }
 
+    /// When the pointer was made; `None` where there is none.
+    pub fn pointed_at(&self) -> Option<Timestamp> {
+        let seconds = self.www.stat(CURRENT).ok()?.st_mtime;
+        Timestamp::from_second(seconds).ok()
+    }
+
     /// The release that the pointer names. If the pointer moves and the release is pruned
     /// meanwhile, looks again.
     pub fn load_current(&self) -> io::Result<Option<Release>> {

@@ -13,6 +13,7 @@
 mod acme;
 mod admin;
 mod ahead;
+mod alerts;
 mod caching_proxy;
 mod crashes;
 mod credentials;
@@ -30,6 +31,7 @@ mod http_letter;
 mod increments;
 mod late_sums;
 mod memoria;
+mod monitoring;
 mod namespaces;
 mod night;
 mod operations;
