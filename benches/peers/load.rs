@@ -27,7 +27,7 @@ pub fn whole_night(cuts: u64) {
 }
 
 /// Peak and present resident memory of a process.
-fn memory(pid: u32) -> String {
+pub fn memory(pid: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let mebibytes = |key: &str| {
         let line = status.lines().find(|l| l.starts_with(key)).unwrap();

@@ -3,6 +3,7 @@
 //! `cargo bench --bench peers -- delay [cuts]` publication delay against inotifywait, tar and nginx;
 //! `… -- receive [MiB]` throughput and server CPU against OpenSSH's sshd; `… -- handshake [n]`;
 //! `… -- rsync [rounds]` pushes by rsync against sshd and against rsync's own daemon;
+//! `… -- rsync-alone [rounds]` the protocol alone against `rsync --server`;
 //! `… -- night [cuts]` memory and disk of a whole night; `… -- readers [rounds] [seconds]` server CPU of a
 //! request against nginx, with `--nginx-src` also against 1.28; `… -- stats [rounds] [seconds]` what the access log costs it; `… -- idle [connections]` memory of connections that say nothing. `benches/README.md` has the numbers
 //! and says how to read them. Whatever is started here is ended here, a panic included.
@@ -51,13 +52,14 @@ fn main() {
         Some("receive") => receive::receive(number(1, 1024)),
         Some("handshake") => receive::handshake(number(1, 200)),
         Some("rsync") => rsync::rsync(number(1, 5)),
+        Some("rsync-alone") => rsync::alone(number(1, 5)),
         Some("night") => load::whole_night(number(1, 97)),
         Some("readers") => readers::compare(number(1, 3), number(2, 2), has("--nginx-src")),
         Some("siege") => siege::siege(number(1, 5)),
         Some("stats") => readers::statistics(number(1, 5), number(2, 3)),
         Some("idle") => readers::idle(usize::try_from(number(1, 10_000)).unwrap()),
         _ => println!(
-            "say which: readers [rounds] [seconds] [--nginx-src] | stats [rounds] [seconds] | idle [connections] | delay [cuts] | receive [MiB] | handshake [n] | rsync [rounds] | night [cuts] | siege [rounds]"
+            "say which: readers [rounds] [seconds] [--nginx-src] | stats [rounds] [seconds] | idle [connections] | delay [cuts] | receive [MiB] | handshake [n] | rsync [rounds] | rsync-alone [rounds] | night [cuts] | siege [rounds]"
         ),
     }
     println!("load {}", fs::read_to_string("/proc/loadavg").unwrap().trim());

@@ -37,6 +37,9 @@ struct Listen {
 fn main() -> ExitCode {
     // New files get 0644 and directories 0755 by this alone.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    if let Err(error) = std::thread::Builder::new().name("signals".into()).spawn(signals) {
+        let _ = writeln!(std::io::stderr(), "no threads: {error}");
+    }
     let words: Vec<Vec<u8>> = std::env::args_os().skip(1).map(OsString::into_vec).collect();
     let has = |word: &[u8]| words.iter().any(|given| given == word);
     let exit = match words.first().map(Vec::as_slice) {
@@ -47,6 +50,28 @@ fn main() -> ExitCode {
         _ => told("usage: rsync_peer --server … | rsync_peer --daemon --no-detach [--address=] [--port=] [--config=]".into()),
     };
     ExitCode::from(exit.code())
+}
+
+/// Ends the program on a signal, without what it had not finished.
+fn signals() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let caught = async {
+        let mut int = signal(SignalKind::interrupt())?;
+        let mut term = signal(SignalKind::terminate())?;
+        let mut hup = signal(SignalKind::hangup())?;
+        tokio::select! {
+            _ = int.recv() => {}
+            _ = term.recv() => {}
+            _ = hup.recv() => {}
+        }
+        newborn::clear_away();
+        std::process::exit(Exit::Signal.code().into())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    let ended: std::io::Result<()> = runtime.and_then(|runtime| runtime.block_on(caught));
+    if let Err(error) = ended {
+        let _ = writeln!(std::io::stderr(), "signals: {error}");
+    }
 }
 
 /// Says why not, as stock does: on standard error, with the code for syntax.
@@ -71,6 +96,9 @@ fn server(words: &[Vec<u8>]) -> Exit {
         Err(error) => refuse(&error, Box::new(input), Box::new(output), &mut stderr, &settings),
         Ok(options) => {
             let input = input.patient(options.timeout);
+            if options.partial && !options.partial_dir {
+                newborn::keep_unfinished();
+            }
             let disk = Disk::new(Start::Here);
             serve(options, Box::new(input), Box::new(output), &mut stderr, &disk, &settings)
         }
@@ -88,6 +116,7 @@ fn settings() -> Settings {
         keepalive: Duration::from_secs(30),
         io_timeout: 0,
         whole_only: false,
+        keeps_broken: false,
         list_within: Duration::from_secs(600),
     }
 }

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use difusor::rsync::{Basis, Meta, NewFile, Refused};
 use rustix::fs::{self as sys, AtFlags, Mode, OFlags};
@@ -56,11 +56,44 @@ struct Place {
     taken: bool,
 }
 
+/// A directory, a temporary name in it, and the name it is to have.
+type Unfinished = (Arc<OwnedFd>, OsString, OsString);
+
+/// Temporary files as they are, for the end that a signal brings.
+static PLACES: Mutex<Vec<Unfinished>> = Mutex::new(Vec::new());
+/// `--partial`: they get their names even so.
+static KEEPS: AtomicBool = AtomicBool::new(false);
+
+/// What is not finished when a signal comes takes its name.
+pub(crate) fn keep_unfinished() {
+    KEEPS.store(true, Ordering::Relaxed);
+}
+
+/// Removes every temporary file, or gives it its name, as stock does on a signal.
+pub(crate) fn clear_away() {
+    for (dir, temporary, name) in PLACES.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let _ = match KEEPS.load(Ordering::Relaxed) {
+            true => sys::renameat(&*dir, &*temporary, &*dir, &*name),
+            false => sys::unlinkat(&*dir, &*temporary, AtFlags::empty()),
+        };
+    }
+}
+
+impl Place {
+    fn new(dir: Arc<OwnedFd>, temporary: OsString, name: &OsStr) -> Self {
+        let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+        places.push((Arc::clone(&dir), temporary.clone(), name.to_owned()));
+        Self { dir, temporary, taken: false }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.taken {
             let _ = sys::unlinkat(&*self.dir, &*self.temporary, AtFlags::empty());
         }
+        let mut places = PLACES.lock().unwrap_or_else(PoisonError::into_inner);
+        places.retain(|(dir, temporary, _)| *temporary != self.temporary || !Arc::ptr_eq(dir, &self.dir));
     }
 }
 
@@ -79,7 +112,7 @@ impl Newborn {
             let temporary = temporary(name);
             match sys::openat(&*dir, &*temporary, flags, Mode::from_raw_mode(0o644)) {
                 Ok(file) => {
-                    let place = Place { dir, temporary, taken: false };
+                    let place = Place::new(dir, temporary, name);
                     return Ok(Self { file: File::from(file), place, name: name.to_owned(), written: 0 });
                 }
                 Err(Errno::EXIST) => {}

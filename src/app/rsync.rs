@@ -57,8 +57,7 @@ fn over_ssh(words: &[Vec<u8>], io: Io, view: View, start: Start, pushes: &Pushes
     };
     let settings = pushes.settings();
     let options = match Options::parse(words, &settings.limits) {
-        // What arrives is kept in any case, where nobody sees it.
-        Ok(options) => Options { partial: true, ..options },
+        Ok(options) => options,
         Err(error) => {
             let (input, output) = (Box::new(input), Box::new(output));
             return rsync::refuse(&error, input, output, &mut stderr, &settings).code().into();

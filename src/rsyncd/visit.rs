@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::drop::{Drop, PushConfig, Start, View};
 use crate::model::Via;
 use crate::rsync::daemon::{self, Greeted};
-use crate::rsync::{self, Exit, ForeignLinks, Options, Settings};
+use crate::rsync::{self, Exit, ForeignLinks, Settings};
 
 /// What all connections share.
 pub(super) struct House {
@@ -142,11 +142,7 @@ fn converse(
     // The daemon's protocol has no stream for errors beside its own.
     let mut stderr = |line: &str| tracing::debug!(line, "rsync session");
     let exit = match &greeted.refused {
-        None => {
-            // What arrives is kept in any case, where nobody sees it.
-            let options = Options { partial: true, ..greeted.options };
-            rsync::serve(options, input, output, &mut stderr, &push, &settings)
-        }
+        None => rsync::serve(greeted.options, input, output, &mut stderr, &push, &settings),
         Some(error) => rsync::refuse(error, input, output, &mut stderr, &settings),
     };
     Ok(Some((module.name.clone(), exit)))
@@ -166,6 +162,7 @@ impl Pushes {
             keepalive: KEEPALIVE,
             // The tree decides: what lies beside the site is no tree that must be whole.
             whole_only: false,
+            keeps_broken: true,
             list_within: self.list_within,
         }
     }

@@ -38,6 +38,9 @@ mod operations;
 mod packaging;
 mod paper;
 mod pauses;
+#[path = "../rsync/peer.rs"]
+#[allow(dead_code, reason = "what the hand-written sender needs of it")]
+mod peer;
 mod push_clients;
 mod reader;
 mod refusals;
@@ -45,9 +48,13 @@ mod rsync_daemon;
 mod rsync_delta;
 mod rsync_hostile;
 mod rsync_memory;
+mod rsync_old;
 mod rsync_sources;
 mod rsync_ssh;
 mod rsync_transactions;
+#[path = "../rsync/run.rs"]
+#[allow(dead_code, reason = "what the hand-written sender needs of it")]
+mod run;
 mod siege;
 mod statistics;
 mod steady;
@@ -56,3 +63,6 @@ mod trees;
 mod trust;
 mod units;
 mod windows;
+#[path = "../rsync/wire/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "a sender for more tests than these")]
+mod wire;

@@ -158,6 +158,21 @@ fn a_source_that_is_not_whole_publishes_nothing() {
     assert_eq!(tree(&node.path("www/current")), before);
 }
 
+/// The script that counts on rsync's own code for this limit gets it, and a site that is whole.
+#[test]
+fn deletions_beyond_the_limit_publish_nothing_and_end_with_25() {
+    let node = Node::start();
+    let (_cuts, source) = site(&node);
+    let before = tree(&node.path("www/current"));
+    std::fs::remove_dir_all(source.path().join("assets")).unwrap();
+    for way in ["--delete", "--delete-after", "--delete-delay"] {
+        let pushed = rsync(&node, &["-a", way, "--max-delete=1"], &[&inside(source.path()), &at("sitio/")]);
+        assert_eq!(pushed.status.code(), Some(25), "{way}: {}", shown(&pushed));
+        assert!(shown(&pushed).contains("lo anterior sigue vigente"), "{way}: {}", shown(&pushed));
+        assert_eq!(tree(&node.path("www/current")), before, "{way}");
+    }
+}
+
 #[test]
 fn a_link_in_the_source_becomes_its_content() {
     let node = Node::start();

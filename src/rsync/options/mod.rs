@@ -118,6 +118,8 @@ pub struct Options {
     pub inplace: bool,
     /// `--partial`, also as `--partial-dir`.
     pub partial: bool,
+    /// `--partial-dir`: what broke off may not take the file's own name.
+    pub partial_dir: bool,
     /// `--remove-source-files`.
     pub remove_source_files: bool,
     /// `--remove-sent-files`, its old name, spares what was here already.

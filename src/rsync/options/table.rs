@@ -170,7 +170,7 @@ pub(super) static TABLE: &[Row] = &[
     ),
     word("partial", |o, on| o.partial = on),
     value("partial-dir", |o, _| {
-        o.partial = true;
+        (o.partial, o.partial_dir) = (true, true);
         o.ignored.push("partial-dir".to_owned());
         Some(())
     }),

@@ -127,7 +127,7 @@ fn what_stock_clients_send_is_understood() {
         (
             "--server -blogDtpre.iLsfxCIvu --backup-dir bk --partial-dir .part --temp-dir /tmp --link-dest ../prev . .",
             archive_with(|o| {
-                o.partial = true;
+                (o.partial, o.partial_dir) = (true, true);
                 o.ignored =
                     ["backup", "backup-dir", "partial-dir", "temp-dir", "link-dest"].map(String::from).into();
             }),

@@ -62,6 +62,9 @@ pub struct Settings {
     pub io_timeout: u32,
     /// Publish nothing when the source was not whole.
     pub whole_only: bool,
+    /// What arrived of a file is kept in any case when the session breaks, as nobody sees it; else with
+    /// `--partial` only.
+    pub keeps_broken: bool,
     /// How long the file list may take to come: a peer that trickles is never idle.
     pub list_within: Duration,
 }

@@ -157,7 +157,8 @@ impl<'p, 'a, R: Read> Receiver<'p, 'a, R> {
         let whole = match ended {
             Ok(whole) => whole,
             Err(error) => {
-                rebuilt.broken(push.options.partial || push.settings.whole_only);
+                let keeps = push.options.partial && !push.options.partial_dir;
+                rebuilt.broken(keeps || push.settings.keeps_broken);
                 return Err(error);
             }
         };

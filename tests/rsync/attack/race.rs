@@ -7,6 +7,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::arena::Arena;
 use crate::tree::noise;
+use crate::wire::list::sorted;
 use crate::wire::{Entry, Session};
 
 /// CVE-2024-12747, CVE-2026-29518, CVE-2026-43619, CVE-2026-53785, CVE-2026-53793, CVE-2026-53795,
@@ -52,21 +53,4 @@ fn nothing_is_written_through_a_directory_that_turns_into_a_link() {
         over.store(true, Ordering::Relaxed);
     });
     assert!(swaps.load(Ordering::Relaxed) >= 200, "the attacker hardly came to it");
-}
-
-/// As the server counts.
-fn sorted(entries: &[Entry], protocol: u8) -> Vec<Entry> {
-    let mut sorted = entries.to_vec();
-    let key = |entry: &Entry| -> Vec<(bool, Vec<u8>)> {
-        if entry.name == b"." {
-            return Vec::new();
-        }
-        let parts: Vec<&[u8]> = entry.name.split(|byte| *byte == b'/').collect();
-        let last = parts.len() - 1;
-        let dir = |n: usize| n < last || !entry.is_file();
-        // From 29 on a directory's files come before its directories.
-        parts.iter().enumerate().map(|(n, part)| (protocol >= 29 && dir(n), part.to_vec())).collect()
-    };
-    sorted.sort_by_key(key);
-    sorted
 }

@@ -228,8 +228,15 @@ fn figure(text: &str, name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Literal data within 2 % of stock's (and a kilobyte, for small trees), nothing lost in between.
+/// What travels each way within 2 % of stock's, and literal data too (and a kilobyte, for small trees);
+/// nothing lost in between.
 fn delta(stock: &str, ours: &str, add: &mut impl FnMut(Aspect, String)) {
+    for name in ["Total bytes sent", "Total bytes received"] {
+        let (Some(theirs), Some(mine)) = (figure(stock, name), figure(ours, name)) else { continue };
+        if mine > theirs + theirs / 50 + 1024 {
+            add(Aspect::Delta, format!("{name} {mine}, stock {theirs}"));
+        }
+    }
     let both = |text| Some((figure(text, "Literal data")?, figure(text, "Matched data")?));
     let Some((literal, matched)) = both(stock) else { return };
     let Some((our_literal, our_matched)) = both(ours) else {

@@ -137,3 +137,19 @@ pub fn end(protocol: u8, varint_flags: bool, io_error: i32) -> Vec<u8> {
     }
     [vec![0], int(io_error)].concat()
 }
+
+/// As both sides count: from 29 on a directory's files come before its directories.
+pub fn sorted(entries: &[Entry], protocol: u8) -> Vec<Entry> {
+    let mut sorted = entries.to_vec();
+    let key = |entry: &Entry| -> Vec<(bool, Vec<u8>)> {
+        if entry.name == b"." {
+            return Vec::new();
+        }
+        let parts: Vec<&[u8]> = entry.name.split(|byte| *byte == b'/').collect();
+        let last = parts.len() - 1;
+        let dir = |n: usize| n < last || !entry.is_file();
+        parts.iter().enumerate().map(|(n, part)| (protocol >= 29 && dir(n), part.to_vec())).collect()
+    };
+    sorted.sort_by_key(key);
+    sorted
+}

@@ -35,10 +35,7 @@ impl Generator<'_, '_> {
                 Some(why) if push.settings.whole_only => self.refuse(why)?,
                 _ => match push.tree.commit(&summary) {
                     Ok(committed) => self.committed(committed)?,
-                    Err(refused) => {
-                        push.soft(&refused)?;
-                        return Ok(refused.exit.max(Exit::Partial));
-                    }
+                    Err(refused) => return self.refused(&refused),
                 },
             }
         }
@@ -51,12 +48,18 @@ impl Generator<'_, '_> {
         let (es, en) =
             ("no se publicó nada, el envío no está completo", "nothing was published, the push is not whole");
         let text = format!("{}: {why}", push.settings.lang.pick(es, en));
+        self.refused(&Refused::partial(text)).map(drop)
+    }
+
+    /// Tells a refusal; what the client will end with.
+    pub(super) fn refused(&self, refused: &Refused) -> Result<Exit, Error> {
         // The client knows of this limit by its own exit code, which an error would hide.
         if self.status() == Exit::MaxDelete {
-            push.warn(text.as_bytes())
-        } else {
-            push.soft(&Refused::partial(text))
+            self.push.warn(refused.text.as_bytes())?;
+            return Ok(Exit::MaxDelete);
         }
+        self.push.soft(refused)?;
+        Ok(refused.exit.max(Exit::Partial))
     }
 
     /// Only now may the client remove its source; and not while the host has yet to decide.

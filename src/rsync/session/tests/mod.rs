@@ -26,6 +26,7 @@ fn settings() -> Settings {
         keepalive: Duration::from_secs(60),
         io_timeout: 0,
         whole_only: true,
+        keeps_broken: true,
         list_within: Duration::from_secs(600),
     }
 }

@@ -2,16 +2,22 @@
 //! rsync's own, in turns, the best of each. Verdicts are not waited for: what is compared
 //! is the receiving, made durable on our side.
 
+mod alone;
+mod trees;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::load::memory;
 use crate::night::Node;
 use crate::script::free_port;
 use crate::sshd::Sshd;
 
-const CONFIG: &str = "[ssh]\nverdict-wait = \"0s\"\n[rsync]\nlisten = [\"127.0.0.1:0\"]\n\
+pub use alone::alone;
+
+const CONFIG: &str = "[ssh]\nverdict-wait = \"0s\"\n[limits]\nentries = 200000\n[rsync]\nlisten = [\"127.0.0.1:0\"]\n\
     [[rsync.module]]\nname = \"m\"\npath = \"/\"\nnetworks = [\"127.0.0.0/8\"]\n";
 
 /// Where a push goes: words before the source, and the target of a round.
@@ -21,7 +27,8 @@ struct Way {
     target: Box<dyn Fn(&str) -> String>,
 }
 
-/// `rounds` of a 33 MB package, one small file, a tree of 500 files, and the same tree again.
+/// `rounds` of a 33 MB package, one small file, a tree of 500 files, the same tree again, 3,000 small
+/// files more, 530 of which 23 % changed, and a site of 100,000 files that has not changed.
 pub fn rsync(rounds: u64) {
     let packages = crate::packages(rounds);
     let node = Node::start_with(CONFIG);
@@ -66,8 +73,59 @@ pub fn rsync(rounds: u64) {
     let whole = |n: usize| packages[n].clone();
     table(&ways, rounds, "package 33 MB, whole", &["-tW"], &|n| (whole(n), format!("w{n}.tar.gz")));
     table(&ways, rounds, "one small file", &["-tI"], &|_| (small.clone(), "nota.txt".to_owned()));
+    let quiet = || wait_quiet(&node);
     table(&ways, 1, "tree, first push", &["-a"], &|_| (inside.clone(), "sitio/".to_owned()));
+    quiet();
     table(&ways, rounds, "tree, unchanged", &["-a"], &|_| (inside.clone(), "sitio/".to_owned()));
+    let made = |name: &str, files: usize, bytes: usize| {
+        let at = scratch.path().join(name);
+        trees::make(&at, files, bytes);
+        at
+    };
+    let slashed = |at: &Path| PathBuf::from(format!("{}/", at.display()));
+    // Each way finds its own folder new.
+    let small = made("small", 3_000, 8_000);
+    for round in 0..rounds {
+        for (n, way) in ways.iter().enumerate() {
+            quiet();
+            let to = format!("sitio/r{round}w{n}/");
+            costs(n, push(way, &["-a"], &slashed(&small), &to), "3,000 small files, first push", way);
+        }
+    }
+    let some = made("some", 530, 60_000);
+    let large = made("large", 100_000, 40);
+    for (source, files, part, what) in
+        [(&some, 530, 23, "530 files, 23 % changed"), (&large, 100_000, 0, "100,000 files, unchanged")]
+    {
+        for round in 0..=rounds {
+            if part > 0 {
+                trees::change(source, files, part, round);
+            }
+            for (n, way) in ways.iter().enumerate() {
+                quiet();
+                // What does not change may be shared by both ways to one server.
+                let to = if part > 0 { format!("sitio/w{n}/") } else { "sitio/w/".to_owned() };
+                let took = push(way, &["-a"], &slashed(source), &to);
+                if round > 0 {
+                    costs(n, took, what, way);
+                }
+            }
+        }
+    }
+    println!("{}", memory(node.pid()));
+}
+
+/// One line for each push: the reader takes medians of a way.
+fn costs(n: usize, took: Duration, what: &str, way: &Way) {
+    println!("{what}: {n} {} {:.3} s", way.name, took.as_secs_f64());
+}
+
+/// What a push left to do does not run beside the next one.
+fn wait_quiet(node: &Node) {
+    while fs::read_dir(node.path("var/incoming")).unwrap().next().is_some() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    crate::settle_disk(&node.path("var"));
 }
 
 /// Best time of each way, and ours in terms of the peer's.
