@@ -18,7 +18,7 @@ fn entries(folder: &Path, protocol: u8) -> Vec<Entry> {
     let ids = [int(501), int(20)].concat();
     let mut all = vec![Entry::dir(".")];
     let names = tree(folder);
-    for (name, _) in &names {
+    for name in names.keys() {
         for (at, _) in name.match_indices('/') {
             if all.iter().all(|known| known.name != name.as_bytes()[..at]) {
                 all.push(Entry::dir(&name[..at]));
