@@ -17,7 +17,7 @@ use crate::sshd::Sshd;
 
 pub use alone::alone;
 
-const CONFIG: &str = "[ssh]\nverdict-wait = \"0s\"\n[limits]\nentries = 200000\n[rsync]\nlisten = [\"127.0.0.1:0\"]\n\
+const CONFIG: &str = "[ssh]\nverdict-wait = \"0s\"\n[rsync]\nlisten = [\"127.0.0.1:0\"]\n\
     [[rsync.module]]\nname = \"m\"\npath = \"/\"\nnetworks = [\"127.0.0.0/8\"]\n";
 
 /// Where a push goes: words before the source, and the target of a round.
@@ -28,7 +28,7 @@ struct Way {
 }
 
 /// `rounds` of a 33 MB package, one small file, a tree of 500 files, the same tree again, 3,000 small
-/// files more, 530 of which 23 % changed, and a site of 100,000 files that has not changed.
+/// files more, and 530 of which 23 % changed.
 pub fn rsync(rounds: u64) {
     let packages = crate::packages(rounds);
     let node = Node::start_with(CONFIG);
@@ -93,22 +93,13 @@ pub fn rsync(rounds: u64) {
         }
     }
     let some = made("some", 530, 60_000);
-    let large = made("large", 100_000, 40);
-    for (source, files, part, what) in
-        [(&some, 530, 23, "530 files, 23 % changed"), (&large, 100_000, 0, "100,000 files, unchanged")]
-    {
-        for round in 0..=rounds {
-            if part > 0 {
-                trees::change(source, files, part, round);
-            }
-            for (n, way) in ways.iter().enumerate() {
-                quiet();
-                // What does not change may be shared by both ways to one server.
-                let to = if part > 0 { format!("sitio/w{n}/") } else { "sitio/w/".to_owned() };
-                let took = push(way, &["-a"], &slashed(source), &to);
-                if round > 0 {
-                    costs(n, took, what, way);
-                }
+    for round in 0..=rounds {
+        trees::change(&some, 530, 23, round);
+        for (n, way) in ways.iter().enumerate() {
+            quiet();
+            let took = push(way, &["-a"], &slashed(&some), &format!("sitio/w{n}/"));
+            if round > 0 {
+                costs(n, took, "530 files, 23 % changed", way);
             }
         }
     }
