@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
@@ -103,6 +103,8 @@ struct Shared {
     users: Users,
     inside: Mutex<Inside>,
     penalties: Mutex<Penalties>,
+    /// What wrong passwords cost, the institute's too: time, never a ban.
+    guesses: Mutex<Penalties>,
     counts: Mutex<Counts>,
 }
 
@@ -151,6 +153,7 @@ impl Gate {
             users: terms.users,
             inside: Mutex::default(),
             penalties: Mutex::new(Penalties::new(terms.rates)),
+            guesses: Mutex::default(),
             counts: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -242,6 +245,20 @@ impl Gate {
     /// Whether passwords are taken from anybody.
     pub fn takes_passwords(&self) -> bool {
         self.shared.passwords.is_some()
+    }
+
+    /// How long a peer at `addr` waits before its next password is looked at: it grows with
+    /// every wrong one and decays.
+    pub fn password_wait(&self, addr: IpAddr) -> Duration {
+        self.guesses().owes(addr, Instant::now()).min(PASSWORD_WAIT_MAX)
+    }
+
+    /// A password from `addr` was right, or wrong.
+    pub fn password_tried(&self, addr: IpAddr, right: bool) {
+        match right {
+            true => self.guesses().forgive(addr),
+            false => _ = self.guesses().add(addr, Offence::Proof, Instant::now()),
+        }
     }
 
     /// A grant for whoever proved the password of `user`, whose hash [`Passwords::prove`] gave.
@@ -387,6 +404,10 @@ impl Gate {
         self.shared.penalties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn guesses(&self) -> MutexGuard<'_, Penalties> {
+        self.shared.guesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -416,3 +437,6 @@ impl Drop for Stay {
         self.gate.inside().stays.remove(&self.id);
     }
 }
+
+/// Below the grace of a connection: who knows the password gets in after all.
+const PASSWORD_WAIT_MAX: Duration = Duration::from_secs(8);

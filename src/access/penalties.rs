@@ -115,6 +115,16 @@ impl Penalties {
         }
     }
 
+    /// What the source of `addr` owes.
+    pub(super) fn owes(&self, addr: IpAddr, now: Instant) -> Duration {
+        self.owed.get(&source(addr)).map_or(Duration::ZERO, |debt| debt.until.saturating_duration_since(now))
+    }
+
+    /// Forgets what the source of `addr` owes.
+    pub(super) fn forgive(&mut self, addr: IpAddr) {
+        self.owed.remove(&source(addr));
+    }
+
     /// How many sources are not listened to.
     pub(super) fn banned(&self, now: Instant) -> usize {
         self.owed.values().filter(|debt| debt.banned && debt.until > now).count()
@@ -155,6 +165,10 @@ mod tests {
         assert!(!penalties.add(addr(1), Offence::Grace, now), "it grows, and begins only once");
         assert!(penalties.bans(addr(1), after(24)) && !penalties.bans(addr(1), after(26)));
         assert_eq!(penalties.banned(now), 0, "forgotten when paid");
+        penalties.add(addr(3), Offence::Proof, now);
+        assert_eq!(penalties.owes(addr(3), after(1)), Duration::from_secs(4));
+        penalties.forgive(addr(3));
+        assert!(penalties.owes(addr(3), now).is_zero());
     }
 
     #[test]

@@ -54,8 +54,7 @@ fn list(config: &Config, out: Out) -> Done {
         .iter()
         .map(|key| with_use(described(key, key.is_current(now)), uses.of(&key.fingerprint)))
         .collect();
-    let mut faults: Vec<String> =
-        ring.faults().iter().map(|f| format!("{}: {}", f.place(), f.text(out.lang))).collect();
+    let mut faults: Vec<String> = ring.faults().iter().map(|f| f.text(out.lang)).collect();
     let passwords = Passwords::load(&config.paths.keys.join("passwords")).unwrap_or_else(|fault| {
         faults.push(format!("keys/passwords: {}", fault.text(out.lang)));
         Passwords::default()

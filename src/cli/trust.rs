@@ -132,14 +132,7 @@ fn remove(common: &Common, net: IpNet, out: Out) -> Done {
         let sentence = out.pick("no está en [trust] networks", "is not in [trust] networks");
         return Err(Failure::Sentence(NOT_FOUND, format!("{net} {sentence}")));
     };
-    // An empty list would open the doors again to whatever the keys allow.
-    if config.trust.networks.iter().count() == 1 {
-        let sentence = out.pick(
-            "es la última red de la lista, y una lista vacía deja decidir sólo a las llaves; agregue antes otra, o borre networks a mano",
-            "is the last network of the list, and an empty list lets the keys alone decide; add another one first, or delete networks by hand",
-        );
-        return Err(Failure::Sentence(NO, format!("{net} {sentence}")));
-    }
+    let last = config.trust.networks.iter().count() == 1;
     let is_it = |text: Option<&str>| {
         text.and_then(|t| t.parse::<IpNetOrAddr>().ok())
             .is_some_and(|found| Network::new(found.0, String::new(), None).net() == meant)
@@ -158,7 +151,12 @@ fn remove(common: &Common, net: IpNet, out: Out) -> Done {
         Some(())
     })?;
     out.answer("trust-remove", true, described(&network, Clock::system().now()), || {
-        format!("{} {}", out.pick("ya no es de confianza:", "no longer trusted:"), network.net())
+        let note = out.pick(
+            "\nojo: la lista quedó vacía, y así deciden sólo las llaves (from=) y los módulos de rsync",
+            "\nmind: the list is empty now, and so keys (from=) and rsync modules alone decide",
+        );
+        let done = out.pick("ya no es de confianza:", "no longer trusted:");
+        format!("{done} {}{}", network.net(), if last { note } else { "" })
     });
     Ok(ExitCode::SUCCESS)
 }

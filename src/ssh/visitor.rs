@@ -118,15 +118,19 @@ impl Handler for Visitor {
         Ok(self.judge(user, &offered).map_or_else(|()| Auth::reject(), |g| self.enter(g)))
     }
 
-    /// Takes the same work and the same time for a wrong password as for a wrong user.
+    /// Takes the same work and the same time for a wrong password as for a wrong user. Who
+    /// guesses waits: passwords come from the institute's networks only, which are never banned.
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
         let (house, addr) = (Arc::clone(&self.house), self.addr);
         let judged = match house.gate.passwords(addr, house.clock.now()) {
             Some(passwords) if password.len() <= PASSWORD_BYTES_MAX && user.len() <= USER_BYTES_MAX => {
+                tokio::time::sleep(house.gate.password_wait(addr)).await;
                 let _turn = house.hashing.acquire().await;
                 let (name, password) = (user.to_owned(), password.to_owned());
                 let proving = tokio::task::spawn_blocking(move || passwords.prove(&name, &password));
-                match proving.await.ok().flatten() {
+                let proved = proving.await.ok().flatten();
+                house.gate.password_tried(addr, proved.is_some());
+                match proved {
                     Some(hash) => house.gate.knows_password(user, hash, addr, house.clock.now()),
                     None => Err(Refusal::Password),
                 }
