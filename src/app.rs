@@ -6,12 +6,14 @@
 //! What each half bound to is written to `var/run/<half>.json`.
 
 mod access;
+mod confine;
 mod doors;
 mod duty;
 mod intake;
 mod offline;
 mod operator;
 mod receive;
+mod reload;
 mod report;
 mod rsync;
 mod serve;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -36,10 +38,11 @@ use crate::durable::Dir;
 use crate::model::Lang;
 
 pub use access::log as access_log;
+pub use confine::{Confined, confine};
 pub use offline::{answer_offline, cadence_on_disk, listening, status_on_disk, store_to_read};
+pub use reload::{Reload, Reloaded};
 pub use report::{paragraphs, report_settings};
 pub use settings::{commands, host_keys, rules};
-use sockets::Sockets;
 
 /// Which half of the service runs in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,26 +104,34 @@ pub struct Running {
     bound: Bound,
     receive: Option<receive::Running>,
     serve: Option<serve::Running>,
+    reload: Reload,
     stop: CancellationToken,
 }
 
 /// Starts what `half` names and returns when it is ready: the last good cut is served and
 /// the doors are open.
-pub async fn start(config: Config, half: Half, clock: Clock) -> Result<Running, StartFault> {
+pub async fn start(
+    config: Config,
+    half: Half,
+    clock: Clock,
+    confined: Confined,
+) -> Result<Running, StartFault> {
     let stop = CancellationToken::new();
     let config = Arc::new(config);
-    let (_read_again, settings) = watch::channel(Arc::clone(&config));
-    let mut sockets = doing("LISTEN_FDS", Sockets::inherited())?;
+    let reload = Reload::new(Arc::clone(&config));
+    let Confined { mut sockets, state } = confined;
     // The ledger is the receiving half's, which starts later: what is told until then waits.
     let (told, tidings) = mpsc::channel(TIDINGS_MAX);
     let serve = match half {
-        Half::Both | Half::Serve => Some(serve::start(&config, &clock, &stop, &mut sockets, told).await?),
+        Half::Both | Half::Serve => {
+            Some(serve::start(&config, &clock, &stop, &mut sockets, told, &reload, state.clone()).await?)
+        }
         Half::Receive => None,
     };
     let receive = match half {
         Half::Both | Half::Receive => {
             let serving = serve.as_ref().map(serve::Running::serving);
-            Some(receive::start(&settings, &clock, &stop, &mut sockets, serving, tidings).await?)
+            Some(receive::start(&reload, &clock, &stop, &mut sockets, serving, tidings, state).await?)
         }
         Half::Serve => None,
     };
@@ -134,7 +145,7 @@ pub async fn start(config: Config, half: Half, clock: Clock) -> Result<Running, 
     tracing::info!(ssh = ?bound.ssh, rsync = ?bound.rsync, rsync_tls = ?bound.rsync_tls, https = ?bound.https, http = ?bound.http, "ready");
     notify(&[sd_notify::NotifyState::Ready]);
     tokio::spawn(feed_watchdog(control_socket(&config), half, stop.clone()));
-    Ok(Running { bound, receive, serve, stop })
+    Ok(Running { bound, receive, serve, reload, stop })
 }
 
 impl Running {
@@ -146,6 +157,11 @@ impl Running {
     /// Where it listens.
     pub fn addresses(&self) -> &Bound {
         &self.bound
+    }
+
+    /// Reads its configuration again.
+    pub fn reload(&self) -> &Reload {
+        &self.reload
     }
 
     /// Closes the doors, lets what runs finish within its grace, and ends.

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::cadence::Reading;
 use crate::incident::{Incident, Remark, Trouble};
 use crate::model::{Code, Cut, Digest, Receipt, ReleaseId};
+use crate::sandbox::State;
 pub use crate::stats::{Counted, Minute, Traffic};
 
 /// A request is a path and a reason; nobody needs more.
@@ -40,6 +41,8 @@ pub enum Request {
     Traffic,
     /// Write the statistics down, so that who reads them from disk finds all there is; asked of the serving half.
     Settle,
+    /// Read the configuration again; asked of each half.
+    Reload,
     /// A link to the admin page that opens once.
     AdminLink {
         /// Name of the operator, who comes in under it.
@@ -176,6 +179,15 @@ pub enum Answer {
     Readers(Box<Readers>),
     /// To [`Request::Traffic`].
     Traffic(Box<Traffic>),
+    /// To [`Request::Reload`].
+    Reloaded {
+        /// Keys that changed and hold.
+        applied: Vec<String>,
+        /// Keys that changed and hold after a restart.
+        restart: Vec<String>,
+        /// What is wrong with the file: then nothing changed.
+        faults: Vec<String>,
+    },
     /// To [`Request::AdminLink`].
     AdminLink {
         /// Secret of the link: `http://…/login?t=` goes before it.
@@ -233,6 +245,9 @@ pub struct Status {
     pub next_change: Option<Timestamp>,
     /// The last receptions, newest first.
     pub receptions: Vec<Reception>,
+    /// What the receiving half gave up, and whether that holds; `None` where nothing was tried.
+    #[serde(default)]
+    pub sandbox: Option<State>,
     /// How the readers fare, if the serving half runs.
     #[serde(default)]
     pub readers: Option<Readers>,
@@ -249,6 +264,9 @@ pub struct Status {
 pub struct Readers {
     /// Connections at this moment.
     pub connections: usize,
+    /// What the serving half gave up, and whether that holds; `None` where nothing was tried.
+    #[serde(default)]
+    pub sandbox: Option<State>,
     /// What was taken, turned away and cut since the start, by reason.
     pub counts: BTreeMap<String, u64>,
     /// Requests that found no room on their way to the access log, since the start.

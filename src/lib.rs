@@ -29,6 +29,7 @@ pub mod release;
 pub mod report;
 pub mod rsync;
 pub mod rsyncd;
+pub mod sandbox;
 pub mod simulate;
 pub mod site;
 pub mod ssh;

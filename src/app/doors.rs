@@ -8,7 +8,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{self, Chosen};
-use super::{Bound, StartFault, doing, rsync, settings, trust};
+use super::sockets::Sockets;
+use super::{Bound, Reload, StartFault, doing, rsync, settings, trust};
 use crate::access::{self, Change, Following, Gate, Keyring, Passwords, Rates, Tally, Terms, Users, Uses};
 use crate::clock::Clock;
 use crate::config::{Config, Fault};
@@ -60,7 +61,7 @@ pub(super) async fn start(
     config: &Arc<Config>,
     clock: &Clock,
     stop: &CancellationToken,
-    inherited: Vec<std::net::TcpListener>,
+    sockets: &mut Sockets,
     drop: &Drop,
     ledger: &Ledger,
     metrics: &Metrics,
@@ -78,11 +79,11 @@ pub(super) async fn start(
     let mut trust = trust::Following::default();
     trust.networks(&config.file, &gate, clock, ledger);
     trust.passwords(config.paths.keys.join("passwords"), &gate, clock);
-    let rsync = rsync::open(config, clock, stop, drop, &gate, &house.refusals).await?;
+    let rsync = rsync::open(config, clock, stop, sockets, drop, &gate, &house.refusals).await?;
     let door = door(&house, gate.clone(), drop)?;
     trust.host_keys(config.paths.keys.join("host"), settings::host_keys(config), &door);
     let (mut bound, mut accepting) = (Vec::new(), Vec::new());
-    for listener in listeners(config, inherited)? {
+    for listener in listeners("ssh.listen", &config.ssh.listen, sockets.take("ssh"))? {
         bound.push(doing("ssh.listen", listener.local_addr())?);
         let door = door.clone();
         accepting.push(tokio::spawn(async move { door.serve(listener).await }));
@@ -120,6 +121,17 @@ impl Running {
         self.gate.tally()
     }
 
+    /// Takes new limits when the configuration is read again.
+    pub(super) fn follow_settings(&self, reload: &Reload) {
+        let (ssh, rsync) = (self.door.clone(), self.rsync.as_ref().map(rsync::Running::door));
+        reload.room(move |config| {
+            ssh.set_limits(settings::door(config));
+            if let Some(rsync) = &rsync {
+                rsync.set_limits(rsync::limits(config));
+            }
+        });
+    }
+
     /// Closes the doors and waits for the sessions, within their grace.
     pub(super) async fn stopped(self) {
         self.stop.cancelled().await;
@@ -143,17 +155,21 @@ impl Running {
     }
 }
 
-/// The sockets that systemd holds for us, or our own.
-fn listeners(config: &Config, inherited: Vec<std::net::TcpListener>) -> Result<Vec<TcpListener>, StartFault> {
+/// The sockets that systemd holds for us, or our own at the addresses of this key.
+pub(super) fn listeners(
+    key: &str,
+    addresses: &[SocketAddr],
+    inherited: Vec<std::net::TcpListener>,
+) -> Result<Vec<TcpListener>, StartFault> {
     if inherited.is_empty() {
-        let own = |address: &SocketAddr| doing(format!("ssh.listen {address}"), listen(*address));
-        return config.ssh.listen.iter().map(own).collect();
+        let own = |address: &SocketAddr| doing(format!("{key} {address}"), listen(*address));
+        return addresses.iter().map(own).collect();
     }
     let adopt = |listener: std::net::TcpListener| {
         listener.set_nonblocking(true)?;
         TcpListener::from_std(listener)
     };
-    inherited.into_iter().map(|listener| doing("ssh", adopt(listener))).collect()
+    inherited.into_iter().map(|listener| doing(key, adopt(listener))).collect()
 }
 
 pub(super) fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {

@@ -103,6 +103,8 @@ pub fn answer_offline(config: &Config, request: Request) -> Result<Answer, Start
             readings: None,
             post: None,
             clock,
+            reload: None,
+            sandbox: None,
         };
         let answer = operator::answer(request, &desk).await;
         stop.cancel();

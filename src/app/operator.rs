@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::Reload;
 use crate::admin::Entrance;
 use crate::alert::Post;
 use crate::cadence::Reading;
@@ -17,6 +18,7 @@ use crate::incident::{Book, BookError, Closing, Opening, Remark};
 use crate::ledger::{Entry, Kind, Ledger};
 use crate::model::{Lang, Outcome, Sender, Via};
 use crate::publisher::{By, Order, Ordered};
+use crate::sandbox::State;
 
 /// Operators at once; each waits for its answer.
 const AT_ONCE: usize = 8;
@@ -38,6 +40,8 @@ pub(super) struct Desk {
     /// The channels of alerts.
     pub(super) post: Option<Post>,
     pub(super) clock: Clock,
+    pub(super) reload: Option<Reload>,
+    pub(super) sandbox: Option<State>,
 }
 
 /// The admin page, as its links are given out.
@@ -74,13 +78,24 @@ pub(super) async fn listen(
 
 /// One question.
 pub(super) async fn answer(request: Request, desk: &Desk) -> Answer {
-    let Desk { drop, ledger, orders, lang, page, book, readings, post, clock } = desk;
+    let Desk { drop, ledger, orders, lang, page, book, readings, post, clock, reload, sandbox } = desk;
     let lang = *lang;
     match request {
-        Request::Status => with_the_night(order(Order::Status, orders, lang).await, book, readings.as_ref()),
+        Request::Status => {
+            let mut answer =
+                with_the_night(order(Order::Status, orders, lang).await, book, readings.as_ref());
+            if let Answer::Status(status) = &mut answer {
+                status.sandbox.clone_from(sandbox);
+            }
+            answer
+        }
         Request::Readers | Request::Traffic | Request::Settle => refused(
             lang.pick("se pregunta a la mitad que sirve", "that is asked of the serving half").to_owned(),
         ),
+        Request::Reload => match reload {
+            Some(reload) => reload.asked().await,
+            None => refused(lang.pick("ningún servicio está en marcha", "no service is running").to_owned()),
+        },
         Request::AdminLink { operator } => link(operator, page.as_ref(), ledger, lang),
         Request::Rollback { release, hold_s, operator, reason } => {
             order(Order::Rollback { release, hold_s, operator, reason }, orders, lang).await

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::sockets::Sockets;
 use super::{
-    Bound, StartFault, access, control_socket, doing, doors, duty, operator, readers_socket,
+    Bound, Reload, StartFault, access, control_socket, doing, doors, duty, operator, readers_socket,
     settings as rooms,
 };
 use crate::admin::{self, Entrance, House};
@@ -26,6 +26,7 @@ use crate::model::ReleaseId;
 use crate::publisher::{self, Parts, Publisher};
 use crate::rehearsal::{self, Rehearsals, Witnesses};
 use crate::release::{OpenError, Standing, Store, StoreConfig};
+use crate::sandbox::State;
 use crate::site::page::{Notice, Waiting};
 use crate::web::WebEvent;
 
@@ -162,22 +163,26 @@ fn store(
 
 /// Starts the half; it is ready when this returns.
 pub(super) async fn start(
-    settings: &watch::Receiver<Arc<Config>>,
+    reload: &Reload,
     clock: &Clock,
     stop: &CancellationToken,
     sockets: &mut Sockets,
     serving: Option<Serving>,
     tidings: mpsc::Receiver<WebEvent>,
+    sandbox: Option<State>,
 ) -> Result<Running, StartFault> {
+    let settings = reload.settings();
     let config = &Arc::clone(&settings.borrow());
     let core = tokio::task::block_in_place(|| core(config, clock, serving))?;
     let metrics = Metrics::default();
     tokio::spawn(metrics.follow(&core.ledger));
     let start = Entry::new(Kind::Start).with("half", "receive").with("version", env!("CARGO_PKG_VERSION"));
     doing("var/ledger", core.ledger.append(start.with("pid", std::process::id())))?;
+    doing("var/ledger", reload.record(&core.ledger))?;
     let (drop, arrivals) = core.drop(config, clock)?;
     let (to_publisher, orders) = mpsc::channel(ASKED);
-    let doors = doors::start(config, clock, stop, sockets.take("ssh"), &drop, &core.ledger, &metrics).await?;
+    let doors = doors::start(config, clock, stop, sockets, &drop, &core.ledger, &metrics).await?;
+    doors.follow_settings(reload);
     let drained = CancellationToken::new();
     let publisher = tokio::spawn(core.publisher.run(arrivals, orders, drained.clone()));
     let socket = control_socket(config);
@@ -185,7 +190,7 @@ pub(super) async fn start(
     let ear = doing("var/run/control.sock", Ear::open(socket))?;
     let line = operator::line();
     let duty = duty::start(config, clock, &core.ledger, &core.book, &drained)?;
-    let admin = admin(settings, clock, stop, sockets, &core.ledger, &line.0, &metrics)?;
+    let admin = admin(&settings, clock, stop, sockets, &core.ledger, &line.0, &metrics)?;
     let desk = operator::Desk {
         drop,
         ledger: core.ledger.clone(),
@@ -196,6 +201,8 @@ pub(super) async fn start(
         readings: Some(duty.readings),
         post: duty.post,
         clock: clock.clone(),
+        reload: Some(reload.clone()),
+        sandbox,
     };
     let control = tokio::spawn(operator::listen(ear, desk, line));
     tokio::spawn(record(tidings, core.ledger.clone()));

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::doors::listeners;
+use super::sockets::Sockets;
 use super::{StartFault, doing, settings};
 use crate::access::Gate;
 use crate::archive;
@@ -127,28 +129,27 @@ pub(super) async fn open(
     config: &Arc<Config>,
     clock: &Clock,
     stop: &CancellationToken,
+    sockets: &mut Sockets,
     drop: &Drop,
     gate: &Gate,
     refusals: &Refusals,
 ) -> Result<Option<Running>, StartFault> {
     let own = &config.rsync;
-    if own.listen.is_empty() && own.tls_listen.is_empty() {
+    // Two names for the two ports of Durango's call: a socket unit has one name.
+    let held: Vec<_> = ["rsync", "rsync-alt"].into_iter().flat_map(|name| sockets.take(name)).collect();
+    let held_tls = sockets.take("rsync-tls");
+    let none = held.is_empty() && held_tls.is_empty();
+    if none && own.listen.is_empty() && own.tls_listen.is_empty() {
         return Ok(None);
     }
-    let tls = match own.tls_listen.is_empty() {
+    let tls = match own.tls_listen.is_empty() && held_tls.is_empty() {
         true => None,
         false => Some(doing("rsync.tls-listen", tls(config, clock, stop))?),
     };
     let (counted, at) = (refusals.clone(), clock.clone());
     let door = Door::new(Parts {
         modules: modules(config),
-        limits: Limits {
-            connections: own.connections,
-            connections_per_source: own.connections_per_address,
-            handshake: own.handshake,
-            idle: own.idle,
-            drain: config.ssh.stop_grace,
-        },
+        limits: limits(config),
         pushes: pushes(config),
         drop: drop.clone(),
         gate: gate.clone(),
@@ -157,22 +158,37 @@ pub(super) async fn open(
         watch: Arc::new(move |event| tell(&counted, &at, event)),
     });
     let (mut plain, mut wrapped, mut accepting) = (Vec::new(), Vec::new(), Vec::new());
-    for address in &own.listen {
-        let listener = doing(format!("rsync.listen {address}"), super::doors::listen(*address))?;
-        plain.push(doing(format!("rsync.listen {address}"), listener.local_addr())?);
+    for listener in listeners("rsync.listen", &own.listen, held)? {
+        plain.push(doing("rsync.listen", listener.local_addr())?);
         let door = door.clone();
         accepting.push(tokio::spawn(async move { door.serve(listener).await }));
     }
-    for address in &own.tls_listen {
-        let listener = doing(format!("rsync.tls-listen {address}"), super::doors::listen(*address))?;
-        wrapped.push(doing(format!("rsync.tls-listen {address}"), listener.local_addr())?);
+    for listener in listeners("rsync.tls-listen", &own.tls_listen, held_tls)? {
+        wrapped.push(doing("rsync.tls-listen", listener.local_addr())?);
         let door = door.clone();
         accepting.push(tokio::spawn(async move { door.serve_tls(listener).await }));
     }
     Ok(Some(Running { plain, tls: wrapped, door, accepting }))
 }
 
+/// Bounds of the daemon's door.
+pub(super) fn limits(config: &Config) -> Limits {
+    let own = &config.rsync;
+    Limits {
+        connections: own.connections,
+        connections_per_source: own.connections_per_address,
+        handshake: own.handshake,
+        idle: own.idle,
+        drain: config.ssh.stop_grace,
+    }
+}
+
 impl Running {
+    /// The door, for new limits.
+    pub(super) fn door(&self) -> Door {
+        self.door.clone()
+    }
+
     /// Closes the door and waits for the sessions, within their grace.
     pub(super) async fn stopped(self) {
         self.door.stop().await;

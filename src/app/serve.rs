@@ -9,12 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::receive::Serving;
 use super::sockets::Sockets;
-use super::{StartFault, doing, readers_socket, settings};
+use super::{Reload, StartFault, doing, readers_socket, settings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::{Answer, Asked, Ear, Readers, Request};
 use crate::durable::Dir;
 use crate::release::Reader;
+use crate::sandbox::State;
 use crate::site::{Follower, Preview, Site, SiteEvent};
 use crate::stats;
 use crate::web::{Gauge, Report, Server, WebConfig, WebEvent};
@@ -37,6 +38,8 @@ pub(super) async fn start(
     stop: &CancellationToken,
     sockets: &mut Sockets,
     told: mpsc::Sender<WebEvent>,
+    reload: &Reload,
+    sandbox: Option<State>,
 ) -> Result<Running, StartFault> {
     let releases = doing("var/releases", Dir::create(config.paths.var.join("releases")))?;
     let www = doing("www", Dir::create(&config.paths.www))?;
@@ -54,10 +57,13 @@ pub(super) async fn start(
     let web = WebConfig { sink: log.as_ref().map(stats::Log::sink), ..settings::web(config) };
     let server = Server::bind(web, (https, http), Arc::clone(&site), report, stop.clone());
     let server = doing("https", server)?;
+    let knob = server.knob();
+    reload.room(move |config| knob.set(settings::web(config).limits));
     let (https, http) = (server.local_addrs(), server.redirect_addrs());
     doing("var/run", Dir::create(config.paths.var.join("run")))?;
     let ear = doing("var/run/readers.sock", Ear::open(readers_socket(config)))?;
-    let telling = tokio::spawn(tell(ear, server.gauge(), log.as_ref().map(stats::Log::desk)));
+    let telling =
+        tokio::spawn(tell(ear, server.gauge(), reload.clone(), sandbox, log.as_ref().map(stats::Log::desk)));
     Ok(Running { https, http, server: tokio::spawn(server.run()), telling, log, follower, site })
 }
 
@@ -103,17 +109,19 @@ fn access_log(config: &Config, clock: &Clock) -> Result<Option<stats::Log>, Star
 }
 
 /// Answers who asks how the readers fare, until the task is aborted.
-async fn tell(ear: Ear, gauge: Gauge, desk: Option<stats::Desk>) {
+async fn tell(ear: Ear, gauge: Gauge, reload: Reload, sandbox: Option<State>, desk: Option<stats::Desk>) {
     let (to, mut from) = mpsc::channel::<Asked>(ASKED_AT_ONCE);
     let answering = async {
         while let Some((request, back)) = from.recv().await {
             let answer = match request {
                 Request::Readers => Answer::Readers(Box::new(Readers {
                     log_lost: desk.as_ref().map_or(0, stats::Desk::lost),
+                    sandbox: sandbox.clone(),
                     ..readers(&gauge)
                 })),
                 Request::Traffic => traffic(desk.as_ref()).await,
                 Request::Settle => settled(desk.as_ref()).await,
+                Request::Reload => reload.asked().await,
                 _ => Answer::Refused { message: "only readers are known here".to_owned(), code: None },
             };
             // Who asked may have gone away.
@@ -141,6 +149,7 @@ fn readers(gauge: &Gauge) -> Readers {
     let certificate = gauge.certificate();
     Readers {
         connections: gauge.connections(),
+        sandbox: None,
         counts: gauge.counts().all().into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         certificate: certificate.fingerprint,
         certificate_ends: certificate.ends,

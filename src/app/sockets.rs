@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 
-use socket2::{Domain, Socket};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::admin::Inherited;
 
@@ -39,6 +39,23 @@ impl Sockets {
         Ok(())
     }
 
+    /// Opens sockets of this name, unless systemd holds some.
+    pub(super) fn bind(&mut self, name: &str, addresses: &[SocketAddr]) -> io::Result<()> {
+        if self.0.contains_key(name) {
+            return Ok(());
+        }
+        for address in addresses {
+            let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_reuse_address(true)?;
+            socket
+                .bind(&(*address).into())
+                .map_err(|e| io::Error::new(e.kind(), format!("{address}: {e}")))?;
+            socket.listen(BACKLOG)?;
+            self.0.entry(name.to_owned()).or_default().push(socket);
+        }
+        Ok(())
+    }
+
     /// The sockets of a name; there are none the second time.
     pub(super) fn take(&mut self, name: &str) -> Vec<TcpListener> {
         self.0.remove(name).unwrap_or_default().into_iter().map(TcpListener::from).collect()
@@ -61,8 +78,10 @@ fn own(fd: RawFd) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
+/// Connections that wait in the kernel; it caps this by itself.
+const BACKLOG: i32 = 4096;
 /// The doors that can be opened for us.
-const NAMES: &[&str] = &["https", "http", "ssh", "rsync", "rsync-alt", ADMIN];
+const NAMES: &[&str] = &["https", "http", "ssh", "rsync", "rsync-alt", "rsync-tls", ADMIN];
 /// The one that may be a unix socket.
 const ADMIN: &str = "admin";
 

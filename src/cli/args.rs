@@ -164,6 +164,11 @@ pub(super) enum Verb {
     /// Prueba que paquete original = manifiesto = disco = lo que se sirve
     #[command(after_help = "Ejemplos:\n  difusor audit\n  difusor audit --url https://prep.ejemplo.mx")]
     Audit(Audit),
+    /// Lee de nuevo la configuración sin detener nada; dice qué cambió y qué pide reinicio
+    #[command(
+        after_help = "Ejemplos:\n  difusor reload --config /srv/prep/difusor.toml\n  difusor reload --json"
+    )]
+    Reload,
     /// La página de guardia: cómo entrar
     #[command(subcommand, after_help = "Ejemplos:\n  difusor admin link\n  difusor admin link --json")]
     Admin(Admin),

@@ -40,34 +40,50 @@ struct Row {
 }
 
 pub(super) fn run(demo: Demo, out: Out) -> Done {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(play(demo, out))
-}
-
-async fn play(demo: Demo, out: Out) -> Done {
     let every = config::duration(&demo.every, out.lang).map_err(|sentence| Failure::Sentence(2, sentence))?;
     let plan = Arc::new(plan(&demo, out)?);
-    let (dir, _scratch) = folder(&demo)?;
+    let (dir, scratch) = folder(&demo)?;
     let (config, key) = instance(&dir, &demo, out)?;
-    let running = app::start(config, Half::Both, Clock::system())
-        .await
+    // While there is one thread. What is made for the demo is removed at its end.
+    let confined = app::confine(&config, Half::Both, scratch.as_ref().map(|_| dir.as_path()))
         .map_err(|e| Failure::Sentence(super::IO_FAILED, e.line(out.lang)))?;
-    let addresses = running.addresses().clone();
-    let (Some(ssh), Some(https)) = (addresses.ssh.first().copied(), addresses.https.first().copied()) else {
-        return Err(Failure::Sentence(super::IO_FAILED, "no listener".to_owned()));
-    };
-    greet(&dir, ssh, https, out);
-    let player = Player { plan, key, ssh, https, speed: demo.speed, out };
-    let night = player.night(demo.cuts, every);
-    let ended = tokio::select! {
-        ended = night => ended,
-        _ = tokio::signal::ctrl_c() => Ok(()),
-        _ = terminated() => Ok(()),
-    };
-    running.stop().await;
-    match ended {
-        Ok(()) => Ok(ExitCode::SUCCESS),
-        Err(sentence) => Err(Failure::Sentence(NO, sentence)),
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let night = Night { every, plan, key, cuts: demo.cuts, speed: demo.speed };
+    runtime.block_on(night.play(&dir, config, confined, out))
+}
+
+/// What is played.
+struct Night {
+    every: Duration,
+    plan: Arc<Plan>,
+    key: PrivateKey,
+    cuts: Option<u32>,
+    speed: u64,
+}
+
+impl Night {
+    async fn play(self, dir: &Path, config: Config, confined: app::Confined, out: Out) -> Done {
+        let running = app::start(config, Half::Both, Clock::system(), confined)
+            .await
+            .map_err(|e| Failure::Sentence(super::IO_FAILED, e.line(out.lang)))?;
+        let addresses = running.addresses().clone();
+        let (Some(ssh), Some(https)) = (addresses.ssh.first().copied(), addresses.https.first().copied())
+        else {
+            return Err(Failure::Sentence(super::IO_FAILED, "no listener".to_owned()));
+        };
+        greet(dir, ssh, https, out);
+        let player = Player { plan: self.plan, key: self.key, ssh, https, speed: self.speed, out };
+        let night = player.night(self.cuts, self.every);
+        let ended = tokio::select! {
+            ended = night => ended,
+            _ = tokio::signal::ctrl_c() => Ok(()),
+            _ = terminated() => Ok(()),
+        };
+        running.stop().await;
+        match ended {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(sentence) => Err(Failure::Sentence(NO, sentence)),
+        }
     }
 }
 
@@ -121,6 +137,8 @@ fn instance(dir: &Path, demo: &Demo, out: Out) -> Result<(Config, PrivateKey), F
     // Under the rules of the call whose packages are played.
     let call = Profile::parse(demo.profile.trim_end_matches("-mini")).unwrap_or(Profile::QuintanaRoo);
     let text = config::sample(call, &addresses, out.lang);
+    // On a port of this machine, whichever is free: a browser opens no unix socket.
+    let text = text.replacen("#listen = [\"unix:admin.sock\"]", "listen = [\"127.0.0.1:0\"]", 1);
     init::lay_out(dir, &in_language(text, out.lang))?;
     let key = key(dir)?;
     let config = Config::load(&dir.join("difusor.toml")).map_err(Failure::Config)?;
@@ -174,6 +192,11 @@ fn greet(dir: &Path, ssh: SocketAddr, https: SocketAddr, out: Out) {
         format!(
             "  {}  difusor status --config {}",
             out.pick("estado", "status"),
+            dir.join("difusor.toml").display()
+        ),
+        format!(
+            "  {}  difusor admin link --config {}",
+            out.pick("guardia", "duty  "),
             dir.join("difusor.toml").display()
         ),
         out.pick("Ctrl-C termina.", "Ctrl-C ends it.").to_owned(),

@@ -172,6 +172,10 @@ const TEXTS: &[(&str, &str)] = &[
         "Salir con error si falta un dato que pide la convocatoria",
         "End with an error if something the call asks for is missing",
     ),
+    (
+        "Lee de nuevo la configuración sin detener nada; dice qué cambió y qué pide reinicio",
+        "Reads the configuration again without stopping anything; says what changed and what needs a restart",
+    ),
     ("La página de guardia: cómo entrar", "The page of the person on duty: how to come in"),
     (
         "Si el servicio contesta: salida 0 o 1, para supervisores y contenedores",

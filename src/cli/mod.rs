@@ -22,6 +22,7 @@ mod night;
 mod package;
 mod paper;
 mod releases;
+mod reload;
 mod report;
 mod service;
 mod simulate;
@@ -123,6 +124,7 @@ fn run(cli: Cli, lang: Lang) -> Done {
         Verb::Log(verb) => stats::log(verb, &common, out),
         Verb::Stats(verb) => stats::run(verb, &common, out),
         Verb::Audit(audit) => audit::run(&audit, &common, out),
+        Verb::Reload => reload::run(&common, out),
         Verb::Admin(args::Admin::Link) => admin::link(&common, out),
         Verb::Healthcheck => healthcheck::run(&common, out),
         Verb::Report(verb) => report::run(verb, &common, out),

@@ -3,6 +3,8 @@
 mod rollback;
 
 use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -41,6 +43,12 @@ pub(super) fn publish(publish: args::Publish, common: &Common, out: Out) -> Done
     let config = common.load()?;
     let file = std::fs::canonicalize(&publish.file)
         .map_err(|e| Failure::Sentence(NOT_FOUND, format!("{}: {e}", publish.file.display())))?;
+    // The service may see less of the machine than we do: it is given a copy among its own files.
+    let lent = match app::control_socket(&config).exists() {
+        true => Lent::copy(&config, &file).ok(),
+        false => None,
+    };
+    let file = lent.as_ref().map_or(file, |lent| lent.file.clone());
     ask(&config, Request::Publish { file, operator: operator(), reason: publish.reason }, out)
 }
 
@@ -48,6 +56,33 @@ pub(super) fn publish(publish: args::Publish, common: &Common, out: Out) -> Done
 fn seconds(text: &str, out: Out) -> Result<u64, Failure> {
     let time = crate::config::duration(text, out.lang).map_err(|e| Failure::Sentence(super::USAGE, e))?;
     Ok(time.as_secs())
+}
+
+/// A copy of an operator's file where the service reads it; gone when dropped.
+struct Lent {
+    folder: PathBuf,
+    file: PathBuf,
+}
+
+impl Lent {
+    fn copy(config: &Config, file: &Path) -> io::Result<Self> {
+        let folder = config.paths.var.join("run").join(format!("publish-{}", std::process::id()));
+        let name = file.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        std::fs::DirBuilder::new().mode(0o755).create(&folder)?;
+        let lent = Self { file: folder.join(name), folder };
+        let mut from = std::fs::File::open(file)?;
+        // The service is another user, most of the time.
+        let to = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&lent.file);
+        io::copy(&mut from, &mut to?)?;
+        Ok(lent)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // It was published or refused by now; what stays is named after us and harms nobody.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
 }
 
 /// Asks the running service; without one, does it here and now under the store's lock.
@@ -70,9 +105,11 @@ pub(super) fn ask(config: &Config, request: Request, out: Out) -> Done {
             out.answer("operation", true, json!({"message": message}), || message.clone());
             Ok(ExitCode::SUCCESS)
         }
-        Answer::Status(_) | Answer::Readers(_) | Answer::Traffic(_) | Answer::AdminLink { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Answer::Status(_)
+        | Answer::Readers(_)
+        | Answer::Traffic(_)
+        | Answer::AdminLink { .. }
+        | Answer::Reloaded { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -11,6 +11,7 @@ use super::{Done, NO_SERVICE, Out};
 use crate::app;
 use crate::config::Config;
 use crate::control::{self, Answer, Readers, Reception, Request, Shown, Status, Traffic};
+use crate::sandbox::{Level, State};
 
 /// What is counted of readers who were not turned away.
 const COMMON: &[&str] = &["accepted", "requests"];
@@ -68,6 +69,16 @@ fn text(status: &Status, config: &Config, out: Out) -> String {
     if let Some(traffic) = &status.traffic {
         let _ = writeln!(text, "{}: {}", out.pick("hoy", "today"), today(traffic, out));
     }
+    let halves = [
+        (out.pick("recibe", "receives"), status.sandbox.as_ref()),
+        (out.pick("sirve", "serves"), status.readers.as_ref().and_then(|r| r.sandbox.as_ref())),
+    ];
+    for (half, state) in halves {
+        if status.running || state.is_some() {
+            let _ =
+                writeln!(text, "{} ({half}): {}", out.pick("aislamiento", "sandbox"), sandbox(state, out));
+        }
+    }
     for (door, addresses) in &status.listening {
         let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "{} {door}: {}", out.pick("escucha", "listens"), addresses.join(", "));
@@ -119,6 +130,22 @@ fn loud(status: &Status, zone: &TimeZone, out: Out) -> String {
         );
     }
     text
+}
+
+/// What a half gave up, and what it could not.
+fn sandbox(state: Option<&State>, out: Out) -> String {
+    let Some(state) = state else {
+        return out.pick("apagado", "off").to_owned();
+    };
+    let level = match state.level {
+        Level::Enforced => out.pick("completo y probado", "enforced and proved"),
+        Level::Partial => out.pick("parcial", "partial"),
+        Level::Off => out.pick("apagado", "off"),
+    };
+    match state.missing.is_empty() {
+        true => level.to_owned(),
+        false => format!("{level} ({})", state.missing.join("; ")),
+    }
 }
 
 /// Connections, requests, and every reason for which somebody was turned away.

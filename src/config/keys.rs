@@ -275,6 +275,10 @@ keys! {
     "format" = "\"auto\"": "auto, text, json o journald" | "auto, text, json or journald";
     "level" = "\"info\"": "error, warn, info, debug" | "error, warn, info, debug";
 }
+"service" {
+    "user" = "\"\"": "Usuario de esta máquina en que se convierte el servicio cuando lo arranca root" | "User of this machine that the service becomes when root starts it";
+    "sandbox" = "\"on\"": "Aislamiento (Landlock, seccomp, sin privilegios): on (lo que el núcleo dé, y lo dice), required (sin él no arranca) u off" | "Sandbox (Landlock, seccomp, no privileges): on (what the kernel gives, and says so), required (does not start without it) or off";
+}
 "admin" {
     "listen" = "[\"unix:admin.sock\"]": "Dónde escucha la página de guardia: unix:RUTA (relativa a var/run) o dirección, por ejemplo 127.0.0.1:9080; vacío la apaga" | "Where the page of the person on duty listens: unix:PATH (relative to var/run) or an address, for example 127.0.0.1:9080; empty turns it off";
     "allow" = "[\"127.0.0.0/8\", \"::1/128\"]": "Redes desde las que se llega a ella" | "Networks it may be reached from";
@@ -416,6 +420,7 @@ pub const SECTIONS: &[(&str, &str, &str)] = &[
     ),
     ("watch", "Desde cuándo algo es un incidente", "From when on something is an incident"),
     ("log", "Registro de operación", "Operation log"),
+    ("service", "El proceso mismo", "The process itself"),
     (
         "admin",
         "La página de guardia; se entra con: difusor admin link",

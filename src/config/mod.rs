@@ -7,6 +7,7 @@
 
 mod admin;
 mod alert;
+mod difference;
 mod doctor;
 mod institute;
 mod keys;
@@ -17,6 +18,7 @@ mod read;
 mod rsync;
 mod sample;
 mod schedule;
+mod service;
 mod stats;
 mod trust;
 mod value;
@@ -34,6 +36,7 @@ use crate::alert::Channel;
 use crate::cadence::{Bounds, Schedule};
 use crate::model::{Contact, Event, EventKind, Lang};
 pub use admin::{Admin, AdminPlace};
+pub use difference::{difference, with_old};
 pub use doctor::Doctor;
 pub use keys::{ARRAYS, KEYS, Key, SECTIONS};
 pub use monitor::{Monitor, Watch};
@@ -43,6 +46,7 @@ pub use read::Fault;
 use read::{Reader, Section};
 pub use rsync::{AuthDigest, Module, Rsync};
 pub use sample::{Addresses, reference, sample};
+pub use service::{Sandboxing, Service};
 pub use stats::{AccessLog, Statistics};
 pub use trust::Trust;
 use value::Bad;
@@ -59,6 +63,8 @@ const FILE_SIZE_MAX: u64 = 1 << 20;
 pub struct Config {
     /// The file it came from.
     pub file: PathBuf,
+    /// Its text.
+    pub text: String,
     pub profile: Profile,
     pub domain: String,
     pub zone: TimeZone,
@@ -89,6 +95,7 @@ pub struct Config {
     pub admin: Admin,
     pub doctor: Doctor,
     pub office: Office,
+    pub service: Service,
 }
 
 /// Section `[paths]`, made absolute.
@@ -291,7 +298,7 @@ impl Config {
         let mut reader = Reader::new(file, text);
         let root = reader.parse();
         reader.refuse_unknown(&root);
-        let config = build(&mut reader, &root, file);
+        let config = build(&mut reader, &root, file).map(|config| Self { text: text.to_owned(), ..config });
         match config {
             Some(config) if reader.faults.is_empty() => Ok(config),
             _ => {
@@ -346,6 +353,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
     let events = events(r, root, &zone);
     Some(Config {
         file: file.to_owned(),
+        text: String::new(),
         profile: r.profile,
         domain: own_name.clone(),
         lang: r.get(top, "lang", |v| one_of(v, &[("es", Lang::Es), ("en", Lang::En)]))?,
@@ -375,6 +383,7 @@ fn build<'t>(r: &mut Reader<'t>, root: &DeTable<'t>, file: &Path) -> Option<Conf
         log: log(r, root)?,
         admin: admin::section(r, root, &paths.var)?,
         office: office::sections(r, root, &base)?,
+        service: service::section(r, root)?,
         paths,
         doctor: doctor::section(r, root)?,
         zone,

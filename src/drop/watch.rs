@@ -255,13 +255,15 @@ impl Watcher {
         if now < seen.due && !moved {
             return false;
         }
-        if writers::any(&file.name, &file.stat) {
+        // What cannot be opened is told when it is taken.
+        let opened = dir.open_file(&file.name);
+        if opened.as_ref().is_ok_and(|opened| writers::any(opened, &file.name, &file.stat)) {
             // Whatever it looks like now: it is not finished.
             (seen.since, seen.due) = (now, now + settle);
             return false;
         }
         let rested = now.saturating_duration_since(seen.since);
-        if rested >= settle && writers::are_visible(&file.stat) || rested >= settle * UNSEEN {
+        if rested >= settle && opened.as_ref().is_ok_and(writers::are_visible) || rested >= settle * UNSEEN {
             return true;
         }
         // Renamed into place, or written by somebody we cannot see: its end must tell.

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::control::{Readers, Status};
 use crate::durable::{Dir, Space};
+use crate::sandbox::Level;
 
 /// What there was to see at one moment. A part that nobody could tell is left out: a missing figure is not zero.
 #[derive(Clone, Debug)]
@@ -32,6 +33,7 @@ impl Scene {
         registry.register("build", "This program", Info::new(version));
         self.cut(registry);
         self.readers(registry);
+        self.sandbox(registry);
         self.machine(registry);
     }
 
@@ -83,6 +85,25 @@ impl Scene {
         }
         let rejected = i64::from(readers.certificate_rejected.is_some());
         gauge(r, "cert_rejected", "Whether newer certificate files cannot be used", rejected);
+    }
+
+    /// One line for each half that runs: 1 at the level that holds.
+    fn sandbox(&self, r: &mut Registry) {
+        let halves = [
+            ("receive", self.status.as_ref().map(|s| s.sandbox.as_ref())),
+            ("serve", self.readers.as_ref().map(|r| r.sandbox.as_ref())),
+        ];
+        let levels = Family::<[(&str, &str); 2], Gauge>::default();
+        for (half, state) in halves {
+            let Some(state) = state else { continue };
+            let level = match state.map(|s| s.level).unwrap_or_default() {
+                Level::Enforced => "enforced",
+                Level::Partial => "partial",
+                Level::Off => "off",
+            };
+            levels.get_or_create(&[("half", half), ("level", level)]).set(1);
+        }
+        r.register("sandbox", "Whether each half is confined", levels);
     }
 
     fn machine(&self, r: &mut Registry) {

@@ -76,6 +76,7 @@ impl Publisher {
     pub fn status(&self) -> Status {
         let live = self.live.as_ref();
         Status {
+            sandbox: None,
             running: true,
             started: Some(self.started),
             live: live.filter(|r| !is_page(r)).map(|r| self.shown(r)),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -19,7 +20,7 @@ use super::module::Said;
 use super::stream::Stream;
 use super::turnstile::{Place, Turnstile};
 use super::visit::House;
-use super::{Event, Parts, Why};
+use super::{Event, Limits, Parts, Why};
 use crate::access::{Offence, Refusal, behind_proxy, source};
 
 /// The daemon's door. Clones share its bounds, so that one can be opened on several addresses.
@@ -56,7 +57,7 @@ impl Door {
     pub fn new(parts: Parts) -> Self {
         let house = House {
             modules: parts.modules,
-            limits: parts.limits,
+            limits: ArcSwap::from_pointee(parts.limits),
             pushes: parts.pushes,
             drop: parts.drop,
             turnstile: Arc::new(Turnstile::default()),
@@ -128,6 +129,11 @@ impl Door {
         }
     }
 
+    /// Other bounds from now on, for who comes next.
+    pub fn set_limits(&self, limits: Limits) {
+        self.inner.house.limits.store(Arc::new(limits));
+    }
+
     /// Stops in order: no new connections, those at the greeting end at once, sessions when
     /// they are done or the drain time is over. Returns when all are gone.
     pub async fn stop(&self) {
@@ -135,7 +141,7 @@ impl Door {
         inner.stop.cancel();
         inner.tasks.close();
         inner.shut(|visit| !visit.working.load(Ordering::Acquire));
-        if timeout(inner.house.limits.drain, inner.tasks.wait()).await.is_err() {
+        if timeout(inner.house.limits.load().drain, inner.tasks.wait()).await.is_err() {
             tracing::warn!("rsync sessions still run after the drain time; cutting them");
             inner.shut(|_| true);
             let _ = timeout(LAST_CALL, inner.tasks.wait()).await;
@@ -145,7 +151,7 @@ impl Door {
 
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door").field("limits", &self.inner.house.limits).finish_non_exhaustive()
+        f.debug_struct("Door").field("limits", &self.inner.house.limits.load()).finish_non_exhaustive()
     }
 }
 
@@ -178,7 +184,7 @@ impl Inner {
             self.refuse(addr, Why::Stranger);
             return None;
         }
-        let limits = &house.limits;
+        let limits = house.limits.load();
         let place = house.turnstile.arrive(source(addr), limits.connections, limits.connections_per_source);
         if place.is_none() {
             self.refuse(addr, Why::Full);
@@ -225,7 +231,7 @@ impl Inner {
     /// Shakes hands and serves what is inside as if it had come plain.
     async fn unwrap(self: Arc<Self>, tls: TlsAcceptor, socket: TcpStream, welcome: Welcome) {
         let addr = welcome.addr;
-        let Ok(Ok(outside)) = timeout(self.house.limits.handshake, tls.accept(socket)).await else {
+        let Ok(Ok(outside)) = timeout(self.house.limits.load().handshake, tls.accept(socket)).await else {
             return self.refuse(addr, Why::Handshake);
         };
         let pair = UnixStream::pair().and_then(|(near, far)| {

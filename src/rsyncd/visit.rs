@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::guest::{Guest, Proof};
@@ -23,7 +24,7 @@ use crate::rsync::{self, Exit, ForeignLinks, Settings};
 /// What all connections share.
 pub(super) struct House {
     pub(super) modules: Vec<Module>,
-    pub(super) limits: Limits,
+    pub(super) limits: ArcSwap<Limits>,
     pub(super) pushes: Pushes,
     pub(super) drop: Drop,
     pub(super) turnstile: Arc<Turnstile>,
@@ -47,8 +48,9 @@ impl House {
         let Ok((output, last)) = stream.try_clone().and_then(|a| Ok((a, stream.try_clone()?))) else {
             return;
         };
-        let deadline = begun + self.limits.handshake;
-        let input = Timed::new(stream, deadline, self.limits.idle, Arc::clone(working));
+        let limits = self.limits.load();
+        let deadline = begun + limits.handshake;
+        let input = Timed::new(stream, deadline, limits.idle, Arc::clone(working));
         let input = BufReader::with_capacity(GREETING_BYTES, input);
         let guest = Guest::new(&self.modules, &self.pushes, &self.turnstile, addr, Proof::Address(said));
         let mut stay = None;

@@ -109,7 +109,7 @@ pub(super) struct House {
     pub(super) stop: CancellationToken,
     /// Passwords that are proved at once: each takes 19 MiB and a core.
     pub(super) hashing: Semaphore,
-    limits: Arc<Limits>,
+    limits: ArcSwap<Limits>,
     config: ArcSwap<Config>,
     methods: MethodSet,
     turnstile: Arc<Turnstile>,
@@ -136,7 +136,7 @@ impl Door {
             stop: CancellationToken::new(),
             hashing: Semaphore::new(HASHING_MAX),
             turnstile: Turnstile::new(parts.limits.clone()),
-            limits: Arc::new(parts.limits),
+            limits: ArcSwap::from_pointee(parts.limits),
             config: ArcSwap::from_pointee(config),
             methods,
             refusals: Refusals::default(),
@@ -150,13 +150,19 @@ impl Door {
     /// Shows these host keys to who connects from now on.
     pub fn present(&self, keys: &HostKeys) {
         let house = &self.house;
-        let config = algorithms::configs(keys, &house.limits, house.compat, house.methods.clone());
+        let config = algorithms::configs(keys, &house.limits.load(), house.compat, house.methods.clone());
         house.config.store(Arc::new(config));
+    }
+
+    /// Other bounds from now on, for who comes next.
+    pub fn set_limits(&self, limits: Limits) {
+        self.house.turnstile.set(limits.clone());
+        self.house.limits.store(Arc::new(limits));
     }
 
     /// Serves a listening socket until [`Door::stop`]; no error ends it before.
     pub async fn serve(&self, listener: TcpListener) {
-        let mut report = tokio::time::interval(self.house.limits.refusals_every);
+        let mut report = tokio::time::interval(self.house.limits.load().refusals_every);
         let mut failing = false;
         loop {
             tokio::select! {
@@ -188,7 +194,7 @@ impl Door {
     pub async fn stop(&self) {
         self.house.stop.cancel();
         self.house.tasks.close();
-        if timeout(self.house.limits.drain + LAST_CALL, self.house.tasks.wait()).await.is_err() {
+        if timeout(self.house.limits.load().drain + LAST_CALL, self.house.tasks.wait()).await.is_err() {
             tracing::warn!("programs still run after the drain time; leaving them");
         }
         self.house.report();
@@ -197,7 +203,7 @@ impl Door {
 
 impl std::fmt::Debug for Door {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door").field("limits", &self.house.limits).finish_non_exhaustive()
+        f.debug_struct("Door").field("limits", &self.house.limits.load()).finish_non_exhaustive()
     }
 }
 
@@ -233,7 +239,7 @@ impl House {
             return self.refuse(addr, why(&refusal), String::new());
         }
         let cut = CancellationToken::new();
-        let life = Life::new(self.limits.clone(), cut.clone(), self.tasks.clone());
+        let life = Life::new(self.limits.load_full(), cut.clone(), self.tasks.clone());
         let ours = self.gate.is_institute(addr, now);
         let arrival = Arrival { addr, ours, heard: life.heard.clone(), cut };
         let place = match self.turnstile.arrive(arrival, Instant::now()) {
@@ -243,7 +249,7 @@ impl House {
         };
         let house = self.clone();
         self.tasks.spawn(async move {
-            let deadline = tokio::time::Instant::now() + house.limits.grace;
+            let deadline = tokio::time::Instant::now() + house.limits.load().grace;
             tokio::select! {
                 () = place.admitted() => {}
                 () = life.cut.cancelled() => return house.refuse(addr, Why::Rate, String::new()),

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -88,7 +89,7 @@ impl Default for Limits {
 /// Counts who is in, who knocks and who waits to knock.
 #[derive(Debug)]
 pub(super) struct Turnstile {
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     state: Mutex<State>,
     moved: Notify,
     /// A number below a hundred that nobody can foresee.
@@ -159,18 +160,30 @@ impl Turnstile {
     }
 
     fn with_dice(limits: Limits, dice: fn() -> u32) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default(), moved: Notify::new(), dice })
+        Arc::new(Self {
+            limits: ArcSwap::from_pointee(limits),
+            state: Mutex::default(),
+            moved: Notify::new(),
+            dice,
+        })
+    }
+
+    /// Other bounds from now on. Who is in stays in.
+    pub(super) fn set(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
+        self.moved.notify_waiters();
     }
 
     /// A new connection. It may speak after [`Place::admitted`].
     pub(super) fn arrive(self: &Arc<Self>, arrival: Arrival, now: Instant) -> Result<Place, Shut> {
         let Arrival { addr, ours, heard, cut } = arrival;
         let source = source(addr);
+        let limits = self.limits.load();
         let mut state = self.state();
-        if !ours && (self.dice)() < state.early_drop(&self.limits) {
+        if !ours && (self.dice)() < state.early_drop(&limits) {
             return Err(Shut::Startups);
         }
-        if state.is_full(source, &self.limits) {
+        if state.is_full(source, &limits) {
             return Err(Shut::Full);
         }
         state.make_waiting_room(source, ours);
@@ -211,7 +224,7 @@ impl Place {
         let Some(source) = state.visits.get(&self.id).map(|visit| visit.source) else {
             return Err(Shut::Full);
         };
-        if state.is_full(source, &self.turnstile.limits) {
+        if state.is_full(source, &self.turnstile.limits.load()) {
             return Err(Shut::Full);
         }
         if let Some(visit) = state.visits.get_mut(&self.id) {
@@ -225,7 +238,7 @@ impl Place {
     /// Lets in whoever may come in; whether this one is among them.
     fn settle(&self, now: Instant) -> bool {
         let mut state = self.turnstile.state();
-        if state.settle(&self.turnstile.limits, now) {
+        if state.settle(&self.turnstile.limits.load(), now) {
             self.turnstile.moved.notify_waiters();
         }
         state.visits.get(&self.id).is_some_and(|visit| visit.phase == Phase::Knocking)

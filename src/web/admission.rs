@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,16 +21,36 @@ use super::pace::{Pace, Pacing};
 /// The count of what is there and of what was turned away.
 #[derive(Debug)]
 pub(super) struct Admission {
+    bounds: ArcSwap<Bounds>,
+    start: Instant,
+    is_late: AtomicBool,
+    open: Mutex<Open>,
+    pub(super) counts: Arc<Counts>,
+}
+
+/// What was configured, made ready for use.
+#[derive(Debug)]
+struct Bounds {
     places: Places,
     address_max: usize,
     connections: Pacing,
     requests: Pacing,
     over_rate: OverRate,
     exempt: Vec<IpNet>,
-    start: Instant,
-    is_late: AtomicBool,
-    open: Mutex<Open>,
-    pub(super) counts: Arc<Counts>,
+}
+
+impl Bounds {
+    fn new(total: usize, limits: &WebLimits) -> Self {
+        let places = Places { served: total - total / 16, told: total - total / 32, all: total };
+        Self {
+            places,
+            address_max: limits.connections_per_address,
+            connections: Pacing::new(limits.new_connections),
+            requests: Pacing::new(limits.requests),
+            over_rate: limits.over_rate,
+            exempt: limits.exempt.clone(),
+        }
+    }
 }
 
 /// Up to which number of open connections a stranger is served, is told to come back, and anybody is
@@ -99,14 +120,8 @@ pub(super) enum Leave {
 impl Admission {
     /// Bounds as configured; `total` is what the descriptors allow.
     pub(super) fn new(total: usize, limits: &WebLimits) -> Arc<Self> {
-        let places = Places { served: total - total / 16, told: total - total / 32, all: total };
         Arc::new(Self {
-            places,
-            address_max: limits.connections_per_address,
-            connections: Pacing::new(limits.new_connections),
-            requests: Pacing::new(limits.requests),
-            over_rate: limits.over_rate,
-            exempt: limits.exempt.clone(),
+            bounds: ArcSwap::from_pointee(Bounds::new(total, limits)),
             start: Instant::now(),
             is_late: AtomicBool::new(false),
             open: Mutex::default(),
@@ -114,29 +129,35 @@ impl Admission {
         })
     }
 
+    /// Other bounds from now on. Who is in stays in.
+    pub(super) fn set(&self, total: usize, limits: &WebLimits) {
+        self.bounds.store(Arc::new(Bounds::new(total, limits)));
+    }
+
     /// Leave for a connection from this address, unless there are too many.
     pub(super) fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Permit> {
         let peer = peer.to_canonical();
-        let is_exempt = self.exempt.iter().any(|net| net.contains(&peer));
+        let bounds = self.bounds.load();
+        let is_exempt = bounds.exempt.iter().any(|net| net.contains(&peer));
         let now = self.now();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let places = if is_exempt { self.places.all } else { self.places.told };
+        let places = if is_exempt { bounds.places.all } else { bounds.places.told };
         if open.total >= places {
             Counts::add(&self.counts.over_total);
             return None;
         }
         let source = open.source(key(peer), now);
         if !is_exempt {
-            if source.open.load(Ordering::Relaxed) >= self.address_max {
+            if source.open.load(Ordering::Relaxed) >= bounds.address_max {
                 Counts::add(&self.counts.over_address);
                 return None;
             }
-            if source.connections.take(self.connections, now, Duration::ZERO).is_err() {
+            if source.connections.take(bounds.connections, now, Duration::ZERO).is_err() {
                 Counts::add(&self.counts.over_new_connections);
                 return None;
             }
         }
-        let is_full = open.total >= self.places.served || self.is_late.load(Ordering::Relaxed);
+        let is_full = open.total >= bounds.places.served || self.is_late.load(Ordering::Relaxed);
         let standing = match (is_exempt, is_full) {
             (true, _) => Standing::Exempt,
             (false, true) => Standing::Spare,
@@ -213,12 +234,12 @@ impl Permit {
             }
             Standing::Paced => {}
         }
-        let patience = match admission.over_rate {
+        let bounds = admission.bounds.load();
+        let patience = match bounds.over_rate {
             OverRate::Delay => DELAY_MAX,
             OverRate::Log | OverRate::Refuse => Duration::ZERO,
         };
-        match (self.source.requests.take(admission.requests, admission.now(), patience), admission.over_rate)
-        {
+        match (self.source.requests.take(bounds.requests, admission.now(), patience), bounds.over_rate) {
             (Ok(Duration::ZERO), _) => Leave::Now,
             (Ok(wait), _) => {
                 Counts::add(&counts.delayed);

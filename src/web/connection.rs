@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
@@ -45,7 +46,7 @@ pub(super) enum Door {
 
 /// What all connections have in common.
 pub(super) struct Shared {
-    pub(super) limits: WebLimits,
+    pub(super) limits: ArcSwap<WebLimits>,
     pub(super) admission: Arc<Admission>,
     /// No new connections: those there are come to their end.
     pub(super) stop: CancellationToken,
@@ -89,7 +90,7 @@ pub(super) async fn serve(stream: TcpStream, peer: IpAddr, door: Door, shared: A
 }
 
 async fn secure(stream: Metered, mut visit: Visit, tls: Arc<ServerConfig>, shared: &Shared) {
-    let accept = timeout(shared.limits.handshake, Secure::accept(stream, tls));
+    let accept = timeout(shared.limits.load().handshake, Secure::accept(stream, tls));
     let Some(accepted) = shared.kill.run_until_cancelled(accept).await else { return };
     let Ok(Ok(stream)) = accepted else {
         return Counts::add(&shared.admission.counts.handshake);
@@ -116,7 +117,7 @@ where
     let meter = Arc::clone(&visit.meter);
     meter.begin(Heads::Every, Instant::now());
     let connection = http1::serve(stream, &visit);
-    drive(connection, |_| meter.leave(), Heads::Every, &meter, shared.limits.idle, shared).await;
+    drive(connection, |_| meter.leave(), Heads::Every, &meter, shared.limits.load().idle, shared).await;
 }
 
 async fn http2(stream: Secure, visit: Visit, shared: &Shared) {
@@ -124,7 +125,7 @@ async fn http2(stream: Secure, visit: Visit, shared: &Shared) {
     meter.begin(Heads::First, Instant::now());
     let connection = Together::new(stream, visit);
     let finish = |connection: Pin<&mut Together>| connection.get_mut().finish();
-    drive(connection, finish, Heads::First, &meter, shared.limits.idle_http2, shared).await;
+    drive(connection, finish, Heads::First, &meter, shared.limits.load().idle_http2, shared).await;
 }
 
 impl Visit {
@@ -212,7 +213,7 @@ async fn drive<C: Future>(
     shared: &Shared,
 ) {
     let mut connection = pin!(connection);
-    let limits = &shared.limits;
+    let limits = shared.limits.load_full();
     let beat = limits.head.min(limits.progress).min(idle).min(CLOCK_MAX * 2) / 2;
     let mut clock = interval_at(Instant::now() + beat, beat);
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -238,7 +239,7 @@ async fn drive<C: Future>(
             }
             () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return,
             now = clock.tick() => {
-                match meter.check(limits, idle, now) {
+                match meter.check(&limits, idle, now) {
                     Verdict::Keep => {}
                     Verdict::Finish if end.is_some() => {}
                     Verdict::Finish => {

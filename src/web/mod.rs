@@ -47,6 +47,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -122,7 +123,7 @@ impl Server {
             acme,
             redirect: Arc::new(Redirect { domain: config.domain, port, challenges }),
             shared: Arc::new(Shared {
-                limits,
+                limits: ArcSwap::from_pointee(limits),
                 admission,
                 stop,
                 is_stopping: AtomicBool::new(false),
@@ -154,6 +155,11 @@ impl Server {
         Gauge { admission, certificates }
     }
 
+    /// Sets other limits while the server runs.
+    pub fn knob(&self) -> Knob {
+        Knob(Arc::clone(&self.shared))
+    }
+
     /// Serves until the stop, then lets running responses end within the drain time.
     pub async fn run(self) {
         let Self { site, plain, front, tls, certificates, tickets, acme, redirect, shared } = self;
@@ -172,15 +178,15 @@ impl Server {
         if let Some(acme) = acme {
             loops.spawn(acme.keep(shared.stop.clone()));
         }
-        loops.spawn(certificates.watch(shared.limits.certificate_poll, shared.stop.clone()));
+        loops.spawn(certificates.watch(shared.limits.load().certificate_poll, shared.stop.clone()));
         let admission = Arc::clone(&shared.admission);
         loops.spawn(counts::tell(Arc::clone(&admission.counts), shared.stop.clone()));
-        loops.spawn(admission::pulse(admission, shared.limits.overload_lag, shared.stop.clone()));
+        loops.spawn(admission::pulse(admission, shared.limits.load().overload_lag, shared.stop.clone()));
         shared.stop.cancelled().await;
         shared.is_stopping.store(true, Ordering::Relaxed);
         while loops.join_next().await.is_some() {}
         connections.close();
-        if tokio::time::timeout(shared.limits.drain, connections.wait()).await.is_err() {
+        if tokio::time::timeout(shared.limits.load().drain, connections.wait()).await.is_err() {
             tracing::info!(
                 connections = connections.len(),
                 "connections are cut at the end of the drain time"
@@ -188,6 +194,18 @@ impl Server {
             shared.kill.cancel();
             connections.wait().await;
         }
+    }
+}
+
+/// Other limits for a running server.
+#[derive(Clone)]
+pub struct Knob(Arc<Shared>);
+
+impl Knob {
+    /// These hold from now on: the paces for everybody, the clocks for who comes next.
+    pub fn set(&self, limits: WebLimits) {
+        self.0.admission.set(listener::connections_max(limits.connections), &limits);
+        self.0.limits.store(Arc::new(limits));
     }
 }
 

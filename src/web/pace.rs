@@ -32,6 +32,10 @@ impl Pace {
     /// Takes one at `now` (nanoseconds since any fixed instant), if it need not wait longer than `patience`: how
     /// long it has to. Otherwise nothing is taken, and the error says how long it would have been.
     pub(super) fn take(&self, pacing: Pacing, now: u64, patience: Duration) -> Result<Duration, Duration> {
+        // What was taken under another pace is no debt where there is none.
+        if pacing.cost == 0 {
+            return Ok(Duration::ZERO);
+        }
         let patience = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
         let mut taken = self.0.load(Ordering::Relaxed);
         loop {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Lowest floor first. Rooms on one floor do not import each other.
 const FLOORS: &[&[&str]] = &[
-    &["archive", "durable", "clock", "rsync"],
+    &["archive", "durable", "clock", "rsync", "sandbox"],
     &["model", "ntp"],
     &["ledger", "access", "simulate", "stats"],
     &["history", "incident", "cadence", "monitor"],

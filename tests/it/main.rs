@@ -44,6 +44,7 @@ mod peer;
 mod push_clients;
 mod reader;
 mod refusals;
+mod reload;
 mod rsync_daemon;
 mod rsync_delta;
 mod rsync_hostile;
@@ -55,6 +56,7 @@ mod rsync_transactions;
 #[path = "../rsync/run.rs"]
 #[allow(dead_code, reason = "what the hand-written sender needs of it")]
 mod run;
+mod sandbox;
 mod siege;
 mod statistics;
 mod steady;

@@ -153,6 +153,9 @@ impl Node {
         let socket = self.path(&format!("notify-{half}"));
         let _ = std::fs::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket).unwrap();
+        // The service may be another user by then.
+        let anybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&socket, anybody).unwrap();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         command.arg(half).arg("--config").arg(self.path("difusor.toml"));
         command.env("NOTIFY_SOCKET", &socket).env_remove("LANG").env_remove("LC_ALL");

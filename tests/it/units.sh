@@ -29,7 +29,7 @@ rm -rf srv && mkdir srv
 mkdir -p mnt/told mnt/cuts etc/sysusers.d etc/tmpfiles.d
 mount --bind "$out" mnt/told
 mount --bind "$cuts" mnt/cuts
-cp "$units"/*.service etc/systemd/system/
+cp "$units"/*.service "$units"/*.socket etc/systemd/system/
 cp "$units"/sysusers.d/difusor.conf etc/sysusers.d/
 cp "$units"/tmpfiles.d/difusor.conf etc/tmpfiles.d/
 : > etc/machine-id
@@ -86,8 +86,43 @@ for _ in $(seq 200); do
 done
 push /mnt/cuts/cut_001
 shows T20:15
+# What each half gave up holds; nothing is missing that this kernel has.
+runuser -u difusor -- difusor status --json --config $config | grep '"tried":{[^}]*"write_shadow":true'
+runuser -u difusor -- difusor status --json --config $config | grep '"landlock":"\(enforced\|partial\)","seccomp":"enforced"'
+# Read again: a bad file changes nothing and fails, a good one holds at once.
+cp $config /tmp/good
+printf '[https]\nidle = "mucho"\n' > $config
+if systemctl reload difusor-receive; then false; fi
+cp /tmp/good $config
+sed -i 's/^#idle = "30s"/idle = "31s"/' $config
+systemctl reload difusor-receive difusor-serve
+systemctl is-active difusor-receive difusor-serve
 systemctl stop difusor-receive difusor-serve
 test "$(systemctl show -p Result --value difusor-receive)" = success
+
+# With the ports in systemd's hands: privileged ones for a service that has no privilege, and no restart
+# refuses anybody.
+doors="difusor-ssh.socket difusor-rsync.socket difusor-rsync-alt.socket difusor-admin.socket difusor-https.socket"
+cat >> $config <<'MODULE'
+[[rsync.module]]
+name = "prep"
+networks = ["127.0.0.0/8"]
+MODULE
+# shellcheck disable=SC2086 # one word a unit
+systemctl start $doors
+systemctl start difusor-receive difusor-serve
+scp -i /tmp/id -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+  /mnt/cuts/cut_001/*.tar.gz prep@127.0.0.1:
+curl -sk --fail-with-body -o /dev/null https://127.0.0.1/
+rsync rsync://127.0.0.1/ | grep prep
+rsync rsync://127.0.0.1:2873/ | grep prep
+test "$(curl -s --unix-socket /srv/prep/var/run/admin.sock http://localhost/healthz)" = ok
+systemctl stop difusor-receive difusor-serve
+# Nobody serves; whoever comes now waits, and is the one who starts the service.
+curl -sk --fail-with-body -o /dev/null https://127.0.0.1/
+rsync rsync://127.0.0.1:2873/ | grep prep
+# shellcheck disable=SC2086
+systemctl stop $doors difusor-receive difusor-serve
 
 # Both in one process, over the same instance.
 rm /srv/prep/var/tls/*

@@ -72,13 +72,13 @@ fn move_in(
     scratch: &Dir,
 ) -> Result<(File, Moved), DropError> {
     let before = rustix::fs::fstat(file).map_err(io::Error::from)?;
-    if before.st_nlink == 1 && writers::are_visible(&before) {
+    if before.st_nlink == 1 && writers::are_visible(file) {
         match dir.rename_to(name, scratch, name) {
             Ok(()) => {
                 // Whoever opened it in the last moment still has it.
                 let after = scratch.stat(name)?;
                 let changed = (inode(&after), size(&after)) != (inode(&before), size(&before));
-                if changed || writers::any(name, &after) {
+                if changed || writers::any(file, name, &after) {
                     return Err(still_written());
                 }
                 return Ok((file.try_clone()?, Moved::Renamed));

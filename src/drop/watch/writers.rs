@@ -1,29 +1,61 @@
-//! Whether anybody has a file open for writing, as far as `/proc` lets us see.
+//! Whether anybody has a file open for writing.
 //!
-//! Another user's processes can only be seen by root, those of another machine (NFS) by
-//! nobody: the settle rule covers them. A file lease would answer the same question, but
-//! only for its owner and only through unsafe code.
+//! The kernel gives nobody a lease for reading on such a file (`fcntl(2)`, F_SETLEASE); it gives it to the
+//! file's owner and to root only. Where there is none (another owner, a network file system) `/proc` tells as far as
+//! it lets us see: other users' processes are seen by root alone, those of another machine by nobody, and
+//! from within Landlock none. The settle rule covers those.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::inode;
 
 /// Whether a process that we can see may write to the file, which is called `name` now.
-pub(super) fn any(name: &OsStr, stat: &rustix::fs::Stat) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    processes.flatten().any(|process| {
-        let is_process = process.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
-        is_process && process_writes(&process.path(), name, stat)
+pub(super) fn any(file: &File, name: &OsStr, stat: &rustix::fs::Stat) -> bool {
+    leased(file).unwrap_or_else(|| {
+        let Ok(processes) = fs::read_dir("/proc") else { return false };
+        processes.flatten().any(|process| {
+            let is_process = process.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
+            is_process && process_writes(&process.path(), name, stat)
+        })
     })
 }
 
-/// Whether we would see a process of the file's owner.
-pub(super) fn are_visible(stat: &rustix::fs::Stat) -> bool {
-    let me = rustix::process::geteuid();
-    me.is_root() || me.as_raw() == stat.st_uid
+/// Whether a writer would be seen, whoever it is.
+pub(super) fn are_visible(file: &File) -> bool {
+    leased(file).is_some()
+}
+
+/// Whether somebody writes; `None` where no lease can tell.
+fn leased(file: &File) -> Option<bool> {
+    let handle = file.as_raw_fd();
+    // Who opens it while we hold the lease has us signalled: by a signal that is ignored.
+    control(handle, F_SETSIG, libc::SIGURG).ok()?;
+    match control(handle, libc::F_SETLEASE, libc::F_RDLCK) {
+        Ok(()) => {
+            // Given back at once; the writer that waits for it goes on.
+            let _ = control(handle, libc::F_SETLEASE, libc::F_UNLCK);
+            Some(false)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Some(true),
+        Err(_) => None,
+    }
+}
+
+/// `F_SETSIG` of `linux/fcntl.h`, which the crate does not name.
+const F_SETSIG: i32 = 10;
+
+#[expect(unsafe_code, reason = "leases are in no safe interface")]
+fn control(handle: RawFd, command: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the handle is open for as long as the caller's `File`, and these commands take a number.
+    match unsafe { libc::fcntl(handle, command, value) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
 fn process_writes(process: &Path, name: &OsStr, stat: &rustix::fs::Stat) -> bool {
