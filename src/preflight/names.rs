@@ -89,7 +89,11 @@ pub(super) fn address(scene: &Scene<'_>, answers: &mut Vec<Answer>) {
     }
     let own: Vec<IpAddr> = [own_address(false), own_address(true)].into_iter().flatten().collect();
     let public: Vec<IpAddr> = own.iter().copied().filter(|a| is_public(*a)).collect();
-    answers.push(if public.is_empty() {
+    answers.push(if own.is_empty() {
+        let (es, en) =
+            ("esta máquina no tiene salida a la red", "this machine has no way out to the network");
+        Answer::of(Topic::Address, Verdict::Unknown, es, en).todo("vea: ip route", "see: ip route")
+    } else if public.is_empty() {
         let list = listed(&own);
         Answer::of(
             Topic::Address,

@@ -98,6 +98,12 @@ fn what_is_trusted_from_anywhere_is_named() {
     let (verdict, found) = stage.worst(&house, Topic::Networks);
     assert_eq!(verdict, Verdict::Good, "the list of the house keeps others out");
     assert!(found.contains("198.51.100.0/24"), "{found}");
+    let ending = house.replace(
+        "\"198.51.100.0/24\"",
+        "{ net = \"198.51.100.0/24\", note = \"IEQROO\", expires = \"2027-06-06\" }",
+    );
+    let (verdict, found) = stage.worst(&ending, Topic::Networks);
+    assert!(verdict == Verdict::Attention && found.contains("198.51.100.0/24"), "{found}");
     stage.write("keys/trusted/ieqroo.pub", &format!("from=\"203.0.113.0/28,2001:db8::/48\" {KEY}"));
     let (verdict, found) = stage.worst(EVENT, Topic::Networks);
     assert_eq!(verdict, Verdict::Good);

@@ -90,6 +90,22 @@ pub(super) fn networks(scene: &Scene<'_>, answers: &mut Vec<Answer>) {
             .map(|m| format!("rsync «{}»", m.name)),
     );
     let (trusted, _) = trusted(scene);
+    let end = hours::night_ends(scene);
+    let ending = scene.config.trust.networks.iter();
+    let ending = ending.filter(|net| net.is_current(scene.now) && !net.is_current(end));
+    let ending: Vec<String> = ending.map(|net| net.net().to_string()).collect();
+    if !ending.is_empty() {
+        let list = named(ending.into_iter());
+        return answers.push(
+            Answer::of(
+                Topic::Networks,
+                Verdict::Attention,
+                format!("dejan de ser de confianza antes de que acabe la noche: {list}"),
+                format!("trusted no longer before the night ends: {list}"),
+            )
+            .todo("cambie su expires en [trust] networks", "change its expires in [trust] networks"),
+        );
+    }
     // Where the list of the house names networks, nothing of this is open to others.
     if !open.is_empty() && scene.config.trust.networks.is_empty() {
         let list = named(open.into_iter());
