@@ -68,7 +68,7 @@ kinds! {
     CorrectionAccepted "correction_accepted" "An operator had a package published that came after the last cut";
     NightReopened "night_reopened" "An operator lets cuts be published again";
     Recovery "recovery" "Something was found amiss, and what was done about it";
-    Admin "admin" "Somebody asked for a link to the admin page, or came in by one";
+    Admin "admin" "Somebody asked for a link to the admin page, came in by one, or gave an order from it";
     Warning "warning" "Something an operator should know that changes nothing by itself";
 }
 
