@@ -113,28 +113,20 @@ fn with_heads(first: &[(&'static str, f32)], lang: Lang) -> Vec<(&'static str, f
 }
 
 fn windows(audience: &Audience, lang: Lang, zone: &TimeZone, from: SourceId) -> Table {
-    let first = [
-        (lang.pick("ventana", "window"), 1.8),
-        (lang.pick("fuente", "source"), 0.9),
-        (lang.pick("desde", "from"), 1.2),
-        (lang.pick("hasta (sin incluir)", "to (exclusive)"), 1.2),
-    ];
+    let first = [(lang.pick("ventana", "window"), 1.9), (lang.pick("fuente", "source"), 0.9)];
     let title = lang.pick(
         "Visitas, páginas y hits de personas, por ventana",
         "Visits, pages and hits of people, by window",
     );
     let mut table = Table::new("windows", title, &with_heads(&first, lang), from);
     for summary in audience.windows.iter().chain(&audience.imported) {
-        let w = &summary.window;
-        let head = [
-            w.name.as_str().into(),
-            summary.source.as_str().into(),
-            hour(w.from, zone).into(),
-            hour(w.to, zone).into(),
-        ];
+        let head = [Cell::from(summary.window.name.as_str()), summary.source.as_str().into()];
         table.row(head.into_iter().chain(totals(&summary.people)));
     }
-    table
+    let spans = audience.windows.iter().map(|s| &s.window);
+    let spans: Vec<String> =
+        spans.map(|w| format!("{}: {} – {}", w.name, hour(w.from, zone), hour(w.to, zone))).collect();
+    table.noted(format!("{} ({})", spans.join("; "), lang.pick("sin incluir el fin", "the end excluded")))
 }
 
 fn class(class: Class, lang: Lang) -> &'static str {

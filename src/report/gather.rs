@@ -530,7 +530,8 @@ fn logs(settings: &Settings, scope: &Scope, from: SourceId) -> Result<Table, Fau
         let name = listed.name.to_string_lossy().into_owned();
         let in_days =
             date_in(&name).is_none_or(|day| day.as_str() >= first.as_str() && day.as_str() <= last.as_str());
-        if !in_days {
+        // A lock of ours is no log.
+        if !in_days || name.starts_with('.') {
             continue;
         }
         let (bytes, sha256) = hash(&dir, &name)?;

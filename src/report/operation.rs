@@ -155,15 +155,15 @@ fn cuts(night: &Night, about: &About<'_>, from: SourceId) -> Table {
     let t = |es, en| about.lang.pick(es, en);
     // Widths in points: each holds its longest value on one line.
     let columns = [
-        (t("corte", "cut"), 65.0),
-        (t("recibido", "received"), 77.0),
+        (t("corte", "cut"), 72.0),
+        (t("recibido", "received"), 82.0),
         ("#bytes", 47.0),
         ("#s", 31.0),
         ("#Mbps", 32.0),
         (t("verificado", "verified"), 42.0),
         (t("publicado", "published"), 42.0),
         (t("#demora s", "#delay s"), 41.0),
-        (t("resultado", "outcome"), 74.0),
+        (t("resultado", "outcome"), 62.0),
         ("sha256", 42.0),
     ];
     let title = t("Tabla de cortes", "Table of cuts");

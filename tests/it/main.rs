@@ -31,6 +31,7 @@ mod http_letter;
 mod increments;
 mod late_sums;
 mod memoria;
+mod memoria_readers;
 mod monitoring;
 mod namespaces;
 mod night;

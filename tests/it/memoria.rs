@@ -30,7 +30,7 @@ opens = \"2024-06-02T20:00\"
 closes = \"2024-06-09T23:59\"
 ";
 
-const OFFICE: &str = "
+pub const OFFICE: &str = "
 [difusor]
 name = \"Diario de Prueba\"
 representative = \"Ana Canul\"
@@ -51,23 +51,23 @@ email = \"luis@ejemplo.mx\"
 ";
 
 /// The night, as it is written into the instance.
-struct Night {
-    node: Node,
+pub struct Night {
+    pub node: Node,
     ledger: Ledger,
     clock: Clock,
-    zone: TimeZone,
+    pub zone: TimeZone,
 }
 
-fn instant(text: &str) -> Timestamp {
+pub fn instant(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn seconds(n: i64) -> SignedDuration {
+pub fn seconds(n: i64) -> SignedDuration {
     SignedDuration::from_secs(n)
 }
 
 impl Night {
-    fn new(more: &str) -> Self {
+    pub fn new(more: &str) -> Self {
         let node = Node::prepare(&format!("{EVENT}{more}"));
         let zone = TimeZone::get("America/Cancun").unwrap();
         let clock = Clock::at(instant("2024-06-02T17:00:00-05:00"));
@@ -210,7 +210,7 @@ impl Night {
         out.stdout
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub fn json(&self, args: &[&str]) -> Value {
         serde_json::from_slice(&self.report(&[args, &["--format", "json", "--out", "-"]].concat())).unwrap()
     }
 
@@ -224,7 +224,7 @@ fn count(lines: &[Value], kind: &str) -> u64 {
     lines.iter().filter(|line| line["ev"] == kind).count() as u64
 }
 
-fn figure(report: &Value, id: &str) -> f64 {
+pub fn figure(report: &Value, id: &str) -> f64 {
     report["figures"][id]["value"].as_f64().unwrap_or_else(|| panic!("{id}: {}", report["figures"][id]))
 }
 
