@@ -7,7 +7,6 @@ use std::path::Path;
 use crate::access::Keyring;
 use crate::config::{Cache, Config, Profile};
 use crate::model::Lang;
-use crate::monitor;
 use crate::report::{Call, Doors, Estimate, Evidence, Office, Party, Person, Remarks, Settings};
 use crate::ssh::HostKeys;
 
@@ -26,8 +25,8 @@ pub fn report_settings(config: &Config, lang: Lang) -> std::io::Result<Settings>
         var: config.paths.var.clone(),
         doors: doors(config, lang),
         limits: limits(config),
-        period_seconds: PERIOD_SECONDS,
-        monitor: Some(availability(config)),
+        period_seconds: u64::try_from(config.schedule.longest.as_secs()).unwrap_or(PERIOD_SECONDS),
+        monitor: Some(config.monitor.availability(&config.zone)),
         office: office(config),
         remarks: Remarks {
             criteria: read(&config.office.report.criteria)?,
@@ -44,13 +43,6 @@ pub fn paragraphs(path: &Path) -> std::io::Result<Vec<String>> {
     let lines = text.replace('\r', "");
     let joined = lines.split("\n\n").map(|p| p.split_whitespace().collect::<Vec<_>>().join(" "));
     Ok(joined.filter(|p| !p.is_empty()).collect())
-}
-
-/// How availability is computed where nobody says otherwise: a round of probes a minute.
-fn availability(config: &Config) -> monitor::Settings {
-    let required = call(config.profile).availability().map_or(99.9, |(percent, _)| percent);
-    let every = jiff::SignedDuration::from_mins(1);
-    monitor::Settings { required, every, exclusions: Vec::new(), zone: config.zone.clone() }
 }
 
 fn call(profile: Profile) -> Call {
@@ -139,7 +131,7 @@ fn limits(config: &Config) -> Vec<(&'static str, String)> {
 
 fn office(config: &Config) -> Office {
     let o = &config.office;
-    let d = &o.difusor;
+    let (d, i) = (&o.difusor, &config.institute);
     let difusor = Party {
         name: d.name.clone(),
         address: d.address.clone(),
@@ -173,7 +165,15 @@ fn office(config: &Config) -> Office {
     let e = &o.estimate;
     Office {
         difusor,
-        institute: Party::default(),
+        institute: Party {
+            name: i.name.clone(),
+            contact: i.person.clone(),
+            phone: i.phone.clone(),
+            night_phone: i.night_phone.clone(),
+            email: i.email.clone(),
+            hours: i.hours.clone(),
+            ..Party::default()
+        },
         staff: staff.collect(),
         evidence: evidence.collect(),
         estimate: Estimate {

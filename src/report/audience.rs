@@ -103,7 +103,7 @@ fn heads(lang: Lang) -> [(&'static str, f32); 8] {
         (lang.pick("#vistas de resultados", "#result views"), 1.1),
         (lang.pick("#hits (accesos)", "#hits"), 1.1),
         (lang.pick("#hits válidos", "#valid hits"), 1.1),
-        (lang.pick("#hits (recursos)", "#hits (resources)"), 1.1),
+        (lang.pick("#hits (recursos)", "#hits (resources)"), 1.25),
         ("#bytes", 1.5),
     ]
 }

@@ -43,6 +43,16 @@ logo = \"logo.svg\"
 addresses = [\"198.51.100.7\"]
 ntp = [\"0.mx.pool.ntp.org\"]
 
+[monitor]
+every = \"1m\"
+
+[institute]
+name = \"IEQROO\"
+contact = \"Informática\"
+phone = \"983 832 1920\"
+email = \"prep@ejemplo.mx\"
+hours = \"10 a 14 h\"
+
 [[staff]]
 name = \"Luis Ek\"
 post = \"soporte\"
@@ -499,9 +509,16 @@ fn papers_name_what_is_missing_with_its_clause_and_stay_private() {
     let keys = night.node.difusor(&["keys", "list", "--json"]);
     let keys: Value = serde_json::from_slice(&keys.stdout).unwrap();
     let fingerprint = keys.to_string().split("SHA256:").nth(1).unwrap().chars().take(43).collect::<String>();
-    for part in
-        [fingerprint.as_str(), "127.0.0.0/8", "198.51.100.7", "0.mx.pool.ntp.org", "ssh-ed25519", "sftp"]
-    {
+    assert_eq!(sheet["missing"], json!([]), "everything the call asks for is there");
+    for part in [
+        "983 832 1920",
+        fingerprint.as_str(),
+        "127.0.0.0/8",
+        "198.51.100.7",
+        "0.mx.pool.ntp.org",
+        "ssh-ed25519",
+        "sftp",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
     let server = Command::new("ssh-keygen")
