@@ -263,10 +263,10 @@ mod tests {
             ),
             (&["status", "x"], K::UnknownArgument, "sobra «x»", "unexpected «x»"),
             (
-                &["statu"],
+                &["simulat"],
                 K::InvalidSubcommand,
-                "orden desconocida «statu»; ¿quiso decir «status»?",
-                "unknown command «statu»; did you mean «status»?",
+                "orden desconocida «simulat»; ¿quiso decir «simulate»?",
+                "unknown command «simulat»; did you mean «simulate»?",
             ),
             (&["man"], K::MissingRequiredArgument, "falta <CARPETA>", "missing <FOLDER>"),
             (

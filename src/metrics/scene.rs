@@ -32,6 +32,7 @@ impl Scene {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         registry.register("build", "This program", Info::new(version));
         self.cut(registry);
+        self.night(registry);
         self.readers(registry);
         self.sandbox(registry);
         self.machine(registry);
@@ -60,6 +61,29 @@ impl Scene {
         if let Some(live) = live {
             gauge(r, "cut_files", "Files of the live cut", count(live.files));
         }
+    }
+
+    /// Rhythm, hold, notice and what lasts of incidents.
+    fn night(&self, r: &mut Registry) {
+        let Some(status) = &self.status else { return };
+        gauge(
+            r,
+            "hold_active",
+            "Whether what arrives is kept from readers",
+            i64::from(status.hold.is_some()),
+        );
+        gauge(r, "notice_active", "Whether the institute's notice is up", i64::from(status.notice.is_some()));
+        if let Some(reading) = &status.cadence {
+            gauge(r, "cut_missed", "Whole periods without a cut", i64::from(reading.missed));
+            if let Some(due) = reading.next_due {
+                seconds(r, "cut_due_timestamp_seconds", "When the next cut is due", due);
+            }
+        }
+        let open = Family::<[(&str, &str); 1], Gauge>::default();
+        for incident in &status.incidents {
+            open.get_or_create(&[("kind", incident.kind.name())]).inc();
+        }
+        r.register("incidents_open", "Incidents that last", open);
     }
 
     fn readers(&self, r: &mut Registry) {

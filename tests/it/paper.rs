@@ -340,7 +340,7 @@ fn every_directive_of_a_unit_has_its_reason() {
 
 /// What we ask for and can do without: `site::press` lowers its own priority where it may, and the sandbox gives up
 /// what root has and tries what must be refused.
-const DISPENSABLE: [&str; 6] = ["setpriority", "capset", "mount", "mknod", "mknodat", "setuid"];
+const DISPENSABLE: [&str; 7] = ["setpriority", "capset", "mount", "mknod", "mknodat", "setuid", "fchown"];
 
 /// What the filter of the units forbids would fail on the night: no call that we need is in it.
 #[test]
