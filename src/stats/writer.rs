@@ -115,8 +115,13 @@ impl Writer {
             let is_last = self.hear();
             self.turn(&mut blocks);
             if is_last {
-                while !self.is_level() && self.catch_up() {}
-                self.settle();
+                // A neighbour may have counted meanwhile: then once more from where it is.
+                for _ in 0..SETTLED_TRIES_MAX {
+                    while !self.is_level() && self.catch_up() {}
+                    if self.settle() {
+                        break;
+                    }
+                }
                 self.sync(Duration::ZERO);
                 return;
             }
@@ -150,10 +155,9 @@ impl Writer {
         let is_level = self.is_level() || !self.catch_up();
         self.sync(self.config.sync);
         let is_asked = !self.waiting.is_empty() && is_level;
-        if is_asked || self.last_settled.elapsed() >= self.config.settle {
-            self.settle();
-        }
-        if is_asked {
+        let is_due = is_asked || self.last_settled.elapsed() >= self.config.settle;
+        let is_settled = is_due && self.settle();
+        if is_asked && is_settled {
             self.waiting.drain(..).for_each(|back| _ = back.send(()));
         }
     }
@@ -327,16 +331,17 @@ impl Writer {
         }
     }
 
-    /// Writes the figures down.
-    fn settle(&mut self) {
+    /// Writes the figures down. Not done is only what has to be tried again at once: somebody else wrote
+    /// them down meanwhile, and what they have not counted comes first.
+    fn settle(&mut self) -> bool {
         self.last_settled = Instant::now();
         if self.store.is_none() {
             self.open_store();
         }
         let now = self.now();
-        let (Some(store), Some(place)) = (&mut self.store, &self.place) else { return };
+        let (Some(store), Some(place)) = (&mut self.store, &self.place) else { return true };
         if self.settled.as_ref() == Some(place) {
-            return;
+            return true;
         }
         match store.settle(LOCAL, &mut self.engine, (self.settled.as_ref(), place), now) {
             Ok(Settled::Yes) => {
@@ -346,11 +351,13 @@ impl Writer {
             Ok(Settled::Overtaken) => {
                 tracing::info!("statistics were counted by somebody else meanwhile; going on from there");
                 self.resume();
+                return false;
             }
             Err(error) => {
                 self.complain(&io::Error::other(error), "statistics cannot be written down");
             }
         }
+        true
     }
 
     fn open_store(&mut self) {
@@ -418,11 +425,15 @@ fn count(engine: &mut Engine, live: &mut Live, hours: &mut Hours, fact: &Fact<'_
     live.hit(fact, &seen, hours);
 }
 
-/// A folder for the owner and its group: who read what is nobody else's business.
+/// A folder for the owner and its group: who read what is nobody else's business. One that is there already was
+/// given its owner and mode by whoever set the instance up.
 fn private(path: &std::path::Path) -> io::Result<Dir> {
     use std::os::unix::fs::PermissionsExt;
+    let is_new = !path.exists();
     let dir = Dir::create(path)?;
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o750))?;
+    if is_new {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o750))?;
+    }
     Ok(dir)
 }
 
@@ -455,6 +466,8 @@ fn in_order(blocks: &[Vec<u8>]) -> Vec<Hit<'_>> {
     hits
 }
 
+/// How often figures are written down at the stop while a neighbour does the same.
+const SETTLED_TRIES_MAX: usize = 8;
 /// Between two looks at the sink.
 const TURN: Duration = Duration::from_millis(50);
 /// A line of usual length.

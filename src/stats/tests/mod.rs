@@ -359,6 +359,10 @@ async fn each_day_has_a_file_and_no_line_is_lost_between_them() {
         let entry = entry.unwrap();
         let text = std::fs::read_to_string(entry.path()).unwrap();
         let name = entry.file_name().into_string().unwrap();
+        // The writers' turn stands beside the files.
+        if name == ".lock" {
+            continue;
+        }
         let day = name[..10].parse::<jiff::civil::Date>().unwrap().strftime("[%d/%b/%Y:").to_string();
         assert!(text.lines().all(|line| line.contains(&day)), "{name}");
         days.insert(name, text.lines().count());
