@@ -53,7 +53,7 @@ pub(super) async fn start(
         // Nobody listens where the ledger is another process's: the log and `status` have it.
         let _ = told.try_send(event);
     });
-    let log = access_log(config, clock)?;
+    let log = access_log(config, clock);
     let web = WebConfig { sink: log.as_ref().map(stats::Log::sink), ..settings::web(config) };
     let server = Server::bind(web, (https, http), Arc::clone(&site), report, stop.clone());
     let server = doing("https", server)?;
@@ -100,12 +100,17 @@ impl Running {
     }
 }
 
-/// The access log, unless it is off. Where it cannot be opened readers are served all the same.
-fn access_log(config: &Config, clock: &Clock) -> Result<Option<stats::Log>, StartFault> {
+/// The access log, unless it is off. Where it cannot be opened readers are served all the same: who is not counted
+/// is still a reader.
+fn access_log(config: &Config, clock: &Clock) -> Option<stats::Log> {
     if !config.access_log.enabled {
-        return Ok(None);
+        return None;
     }
-    doing("var/access", stats::Log::start(super::access_log(config), clock.clone())).map(Some)
+    stats::Log::start(super::access_log(config), clock.clone())
+        .inspect_err(|error| {
+            tracing::error!(%error, "no access log and no statistics: see owner and mode of var/access and var/stats");
+        })
+        .ok()
 }
 
 /// Answers who asks how the readers fare, until the task is aborted.
