@@ -40,9 +40,11 @@ impl Arena {
         self.scratch.path().join("moat")
     }
 
+    /// The destination is not walked: an attack may be changing it under our feet.
     fn outside(&self) -> Snapshot {
-        let inside = |path: &[u8]| path == b"." || path == b"dest" || path.starts_with(b"dest/");
-        tree::snapshot(&self.moat()).into_iter().filter(|(path, _)| !inside(path)).collect()
+        let around = fs::read_dir(self.moat()).unwrap().map(Result::unwrap);
+        let around = around.filter(|entry| entry.file_name() != "dest");
+        around.flat_map(|entry| below(&entry.file_name(), tree::snapshot(&entry.path()))).collect()
     }
 
     pub fn start(&self, protocol: u8) -> Start {
@@ -112,6 +114,13 @@ impl Arena {
         let names = tree::snapshot(&self.dest()).into_keys().filter(|name| name != b".");
         names.map(|name| String::from_utf8_lossy(&name).into_owned()).collect()
     }
+}
+
+/// A snapshot under the name of what it is of.
+fn below(name: &std::ffi::OsStr, snapshot: Snapshot) -> Snapshot {
+    use std::os::unix::ffi::OsStrExt as _;
+    let named = |path: Vec<u8>| [name.as_bytes(), b"/", &path].concat();
+    snapshot.into_iter().map(|(path, node)| (named(path), node)).collect()
 }
 
 /// Whether a link's target leaves the tree, read as text.
