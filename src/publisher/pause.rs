@@ -139,7 +139,9 @@ impl Publisher {
         let entry = Entry::new(Kind::HoldBegan).with("until", until).with("who", who).with("why", why);
         self.record(entry).map_err(|r| r.line(lang))?;
         self.pauses.hold = Some(Hold { since: now, until, who: who.to_owned(), why: why.to_owned() });
-        Ok(format!("{} {until}", lang.pick("publicación retenida hasta", "publication on hold until")))
+        let (time, unit) = if seconds.is_multiple_of(60) { (seconds / 60, "min") } else { (seconds, "s") };
+        let held = lang.pick("publicación retenida", "publication on hold for");
+        Ok(format!("{held} {time} {unit} (difusor releases resume)"))
     }
 
     /// Publishes again, the newest of what was held first.

@@ -52,7 +52,7 @@ pub(super) fn draw(bars: &[Bar], title: &str) -> String {
     let longest = shown.iter().map(|bar| bar.seconds).fold(1.0, f64::max);
     let width = (shown.len().max(MIN_BARS)) * STEP;
     let mut svg = format!(
-        "<svg class=\"tira\" viewBox=\"0 0 {width} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
+        "<svg class=\"tira\" viewBox=\"0 0 {width} {HEIGHT}\" preserveAspectRatio=\"xMinYMid meet\" role=\"img\" aria-label=\"{}\">",
         escaped(title)
     );
     for (n, bar) in shown.iter().enumerate() {

@@ -450,7 +450,7 @@ impl Words<'_> {
             let needed = config.events.iter().map(|e| e.closes).max();
             let short = needed.is_some_and(|needed| ends < needed);
             let word = self.pick("días, vence", "days, ends");
-            (format!("{days} {word} {}", self.hour(ends)), if days < 14 || short { "grave" } else { "bien" })
+            (format!("{days} {word} {}", self.clock(ends)), if days < 14 || short { "grave" } else { "bien" })
         });
         let (n, sum) = &sight.head;
         let open = sight.incidents.iter().filter(|i| i.is_open());
