@@ -88,7 +88,7 @@ fn pushes(config: &Config) -> Pushes {
     Pushes {
         lang: config.lang,
         motd: own.motd.lines().map(str::to_owned).collect(),
-        limits: bounds(&settings::limits(config)),
+        limits: bounds(&settings::limits(config), own),
         verdict_wait: config.ssh.verdict_wait,
         similar: own.similar,
         vanished: if own.vanished { Vanished::Publish } else { Vanished::Refuse },
@@ -97,13 +97,18 @@ fn pushes(config: &Config) -> Pushes {
 }
 
 /// What a package may hold, a push may hold too.
-fn bounds(limits: &archive::Limits) -> rsync::Limits {
+fn bounds(limits: &archive::Limits, own: &crate::config::Rsync) -> rsync::Limits {
     let defaults = rsync::Limits::default();
     rsync::Limits {
         entries: u32::try_from(limits.entries).unwrap_or(u32::MAX).saturating_add(ENTRIES_SLACK),
         file_bytes: limits.file_bytes.max(limits.package_bytes),
         // A folder of packages may come in one push.
         total_bytes: defaults.total_bytes.max(limits.unpacked_bytes),
+        list_bytes: own.list_memory,
+        args: own.arguments,
+        rules: own.filter_rules,
+        zstd_window_log: own.zstd_window_log,
+        hashed_bytes: own.hashed,
         ..defaults
     }
 }

@@ -79,6 +79,11 @@ keys! {
     "list-within" = "\"10m\"": "Plazo para que llegue entera la lista de archivos de un envío por rsync" | "Time for the whole file list of a push by rsync to come";
     "similar" = "true": "Reconstruir un paquete de nombre nuevo a partir del más reciente (con gzip --rsyncable viaja la sexta parte)" | "Rebuild a package of a new name from the newest one (with gzip --rsyncable a sixth travels)";
     "vanished" = "\"refuse\"": "Archivos que desaparecieron del origen durante el envío: refuse (no publicar) o publish" | "Files that vanished from the source during the push: refuse (publish nothing) or publish";
+    "list-memory" = "\"256MiB\"": "Memoria que puede tomar la lista de archivos de un envío" | "Memory that the file list of a push may take";
+    "arguments" = "100": "Argumentos que puede llevar la orden del cliente" | "Arguments that the client's command may have";
+    "filter-rules" = "10000": "Reglas de filtro que puede enviar el cliente" | "Filter rules that the client may send";
+    "zstd-window-log" = "23": "Ventana de zstd que se acepta, como potencia de dos: 23 son 8 MiB" | "Window of zstd that is accepted, as a power of two: 23 is 8 MiB";
+    "hashed" = "\"64GiB\"": "Bytes de lo que ya se tiene que un envío puede hacer leer (-c, deltas)" | "Bytes of what is already held that a push may have read (-c, deltas)";
     "partial" = "\"2GiB\"": "Bytes que se guardan de envíos cortados, para reanudarlos (un día)" | "Bytes kept of pushes that broke off, to go on with (one day)";
 }
 "rsync.module" {

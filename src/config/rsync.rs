@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::profile::Profile;
 use super::read::{Reader, Section};
 use super::value::{self, Bad};
-use super::{count, expected, filled, flag, list, network, one_of, period, positive, size, text};
+use super::{count, expected, filled, flag, list, network, one_of, period, positive, size, small, text};
 
 /// Section `[rsync]`.
 #[derive(Clone, Debug)]
@@ -28,6 +28,11 @@ pub struct Rsync {
     pub similar: bool,
     /// Whether a push whose source lost files is published.
     pub vanished: bool,
+    pub list_memory: u64,
+    pub arguments: usize,
+    pub filter_rules: usize,
+    pub zstd_window_log: u32,
+    pub hashed: u64,
     pub partial: u64,
     /// Those of the file, or those of the call.
     pub modules: Vec<Module>,
@@ -119,6 +124,12 @@ pub(super) fn section<'t>(
         list_within: r.get(s, "list-within", positive)?,
         similar: r.get(s, "similar", flag)?,
         vanished: r.get(s, "vanished", |v| one_of(v, &[("refuse", false), ("publish", true)]))?,
+        list_memory: r.get(s, "list-memory", size)?,
+        arguments: r.get(s, "arguments", |v| count(v, 4, 65_536))?,
+        filter_rules: r.get(s, "filter-rules", |v| count(v, 0, 1_000_000))?,
+        // What zstd itself allows: 1 KiB to 128 MiB.
+        zstd_window_log: r.get(s, "zstd-window-log", |v| small(v, 10, 27))?,
+        hashed: r.get(s, "hashed", size)?,
         partial: r.get(s, "partial", size)?,
         modules,
     })

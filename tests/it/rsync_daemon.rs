@@ -244,3 +244,31 @@ fn the_status_says_where_the_doors_listen() {
     let line = format!("escucha rsync: {}", address(&node, "rsync"));
     assert!(shown(&status).contains(&line), "{line}: {}", shown(&status));
 }
+
+/// What a push may take is the operator's to say, and the refusal names the bound.
+#[test]
+fn the_bounds_of_a_push_are_configured() {
+    let node = start(&format!(
+        "list-memory = \"64KiB\"\nfilter-rules = 2\narguments = 12\n{}",
+        module("prep", "/sitio", "")
+    ));
+    let before = tree(&node.path("www/current"));
+    let wide = node.path("wide");
+    std::fs::create_dir(&wide).unwrap();
+    for n in 0..2_000 {
+        std::fs::write(wide.join(format!("una-casilla-de-nombre-largo-{n}.json")), "{}").unwrap();
+    }
+    let wide = format!("{}/", wide.display());
+    let refused = |options: &[&str], code, says| {
+        let out = rsync(&node, None, options, &wide, "prep/");
+        assert_eq!(out.status.code(), Some(code), "{}", shown(&out));
+        assert!(shown(&out).contains(says), "{}", shown(&out));
+    };
+    refused(&["-a"], 12, "lista de archivos");
+    let rules = ["-a", "--delete", "--filter=P uno", "--filter=P dos", "--filter=P tres"];
+    refused(&rules, 1, "los filtros pasan de 2 reglas");
+    let many: Vec<String> = (0..12).map(|n| format!("--copy-dest=/otro{n}")).collect();
+    let many: Vec<&str> = ["-a"].into_iter().chain(many.iter().map(String::as_str)).collect();
+    refused(&many, 1, "la orden de rsync pasa de 12 palabras");
+    assert_eq!(tree(&node.path("www/current")), before, "nothing was published");
+}
