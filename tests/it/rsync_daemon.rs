@@ -264,7 +264,7 @@ fn the_bounds_of_a_push_are_configured() {
         assert_eq!(out.status.code(), Some(code), "{}", shown(&out));
         assert!(shown(&out).contains(says), "{}", shown(&out));
     };
-    refused(&["-a"], 12, "lista de archivos");
+    refused(&["-a"], 22, "lista de archivos");
     let rules = ["-a", "--delete", "--filter=P uno", "--filter=P dos", "--filter=P tres"];
     refused(&rules, 1, "los filtros pasan de 2 reglas");
     let many: Vec<String> = (0..12).map(|n| format!("--copy-dest=/otro{n}")).collect();
